@@ -1,0 +1,3 @@
+module kaas.local/demo
+
+go 1.26
