@@ -1,0 +1,26 @@
+"""Kernel features that containers need."""
+
+
+def modules(name, modules):
+    """
+    Each kernel module is loaded or built in.
+
+    name
+        Any text.
+    modules
+        Names of kernel modules.
+
+    Salt's ``kmod.present`` knows loaded modules only and fails on kernels that have the feature built in.
+    """
+    ret = {"name": name, "changes": {}, "result": True, "comment": f"present: {', '.join(modules)}"}
+    absent = [module for module in modules if not __utils__["kaas_kernel.present"](module)]
+    if not absent:
+        return ret
+    ret["changes"] = {module: "loaded" for module in absent}
+    if __opts__["test"]:
+        ret.update(result=None, comment=f"would be loaded: {', '.join(absent)}")
+        return ret
+    problems = [problem for module in absent if (problem := __utils__["kaas_kernel.load"](module))]
+    if problems:
+        ret.update(result=False, comment="; ".join(problems), changes={})
+    return ret

@@ -1,0 +1,23 @@
+"""Kernel modules, where a feature that is built in counts as present."""
+
+import os
+import subprocess
+
+# A built-in module without parameters leaves no trace in /sys/module: what it provides does.
+EVIDENCE = {"br_netfilter": "/proc/sys/net/bridge"}
+
+
+def present(module):
+    """Return whether the kernel has the module, loaded or built in."""
+    if os.path.isdir(f"/sys/module/{module}") or os.path.exists(EVIDENCE.get(module, "/nonexistent")):
+        return True
+    with open("/proc/filesystems", encoding="ascii") as handle:
+        return module in handle.read().split()
+
+
+def load(module):
+    """Load the module; return None or the problem."""
+    done = subprocess.run(["modprobe", module], capture_output=True, text=True, timeout=30, check=False)
+    if done.returncode == 0 or present(module):
+        return None
+    return f"modprobe {module}: {done.stderr.strip()}"

@@ -1,0 +1,256 @@
+"""From a validated cluster file to what one node needs. Pure functions; no Salt, no I/O.
+
+Shapes
+    cluster    the value of the key ``cluster`` of ``pillar/clusters/<name>.sls`` merged over ``pillar/data/defaults.yaml``
+    topology   the public part of a cluster that the CA minion needs as well (see :func:`topology`)
+"""
+
+import ipaddress
+
+ROLES = ("etcd", "master", "worker")
+
+# Which components a role installs: artifact name -> files of that artifact. Data, so that a node downloads only what its roles run.
+CNI_PLUGINS = ["bridge", "firewall", "host-local", "loopback", "portmap"]
+ROLE_ARTIFACTS = {
+    "etcd": {"etcd": ["etcd", "etcdctl", "etcdutl"]},
+    "master": {
+        "etcd": ["etcdctl"],
+        "kube-apiserver": ["kube-apiserver"],
+        "kube-controller-manager": ["kube-controller-manager"],
+        "kube-scheduler": ["kube-scheduler"],
+        "kubectl": ["kubectl"],
+    },
+    "kubelet": {
+        "containerd": ["containerd", "containerd-shim-runc-v2", "ctr"],
+        "runc": ["runc"],
+        "cni-plugins": CNI_PLUGINS,
+        "crictl": ["crictl"],
+        "kubelet": ["kubelet"],
+    },
+}
+# The Kubernetes release is one artifact; its programs are components of their own, so that each can be restarted alone.
+KUBERNETES_PROGRAMS = {
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+    "kube-proxy",
+}
+PLUGIN_ARTIFACTS = {"flannel": {"flannel": ["flanneld"]}}
+CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+IMAGES = {
+    "pause": "registry.k8s.io/pause:{pause}",
+    "coredns": "registry.k8s.io/coredns/coredns:v{coredns}",
+    "metrics-server": "registry.k8s.io/metrics-server/metrics-server:v{metrics-server}",
+    "demo": "registry.kaas.local/demo:{demo}",
+}
+
+
+def merge(base, over):
+    """Return ``over`` merged into ``base``, dictionaries key by key, anything else replaced. Neither argument is changed."""
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = merge(base[key], value) if key in base else value
+    return merged
+
+
+def minion_ids(cluster):
+    """Return ``{minion id: node name}`` of a cluster; the id is ``<node>.<cluster>`` unless the node names its own."""
+    return {node.get("id", f"{name}.{cluster['name']}"): name for name, node in cluster["nodes"].items()}
+
+
+def with_role(cluster, role):
+    """Return ``{node name: address}`` of the nodes with ``role``, in the order of the cluster file."""
+    return {name: node["address"] for name, node in cluster["nodes"].items() if role in node["roles"]}
+
+
+def versions(cluster, table):
+    """Return ``{component: version}`` for the cluster's Kubernetes version.
+
+    ``cluster["kubernetes"]`` is a minor (``"1.36"``) or a full version that stands in ``table`` (``pillar/data/versions.yaml``).
+    """
+    wanted = str(cluster["kubernetes"])
+    for minor, row in table["kubernetes"].items():
+        if wanted in (minor, row["kubernetes"]):
+            return dict(row)
+    known = ", ".join(f"{minor} ({row['kubernetes']})" for minor, row in table["kubernetes"].items())
+    raise ValueError(f"kubernetes {wanted} is not in the version table; choose one of: {known}")
+
+
+def api(cluster):
+    """Return ``{address, port, url, vip}``: where clients reach the API.
+
+    Without ``api.address`` it is the first master's own apiserver; with it, an address that keepalived moves among the masters.
+    """
+    masters = with_role(cluster, "master")
+    vip = bool(cluster["api"].get("address"))
+    address = cluster["api"].get("address") or next(iter(masters.values()))
+    port = cluster["api"].get("port", 8443 if vip else 6443)
+    host = f"[{address}]" if ":" in address else address
+    return {"address": address, "port": port, "url": f"https://{host}:{port}", "vip": vip}
+
+
+def network(cluster):
+    """Return the cluster's network with the derived service addresses: ``service`` (first) and ``dns`` (tenth)."""
+    net = dict(cluster["network"])
+    services = ipaddress.ip_network(net["services"])
+    net.setdefault("dns", str(services[10]))
+    net["service"] = str(services[1])
+    return net
+
+
+def topology(cluster):
+    """Return what both the CA minion and the nodes derive certificates from; holds no secret."""
+    ids = {name: minion for minion, name in minion_ids(cluster).items()}
+    return {
+        "name": cluster["name"],
+        "domain": cluster["domain"],
+        "ca": cluster["ca"],
+        "api": api(cluster),
+        "network": network(cluster),
+        "certificates": cluster["certificates"],
+        "nodes": {
+            name: {"id": ids[name], "address": node["address"], "roles": list(node["roles"])}
+            for name, node in cluster["nodes"].items()
+        },
+    }
+
+
+def node_artifacts(cluster, node):
+    """Return ``{component: [file, ...]}`` that ``node`` installs."""
+    roles = set(cluster["nodes"][node]["roles"])
+    wanted = {}
+    # Every master and worker runs a kubelet: the API reaches pods through the masters' own pod network.
+    groups = [role for role in ("etcd", "master") if role in roles] + (["kubelet"] if roles & {"master", "worker"} else [])
+    tables = [ROLE_ARTIFACTS[group] for group in groups]
+    if "kubelet" in groups:
+        tables.append(PLUGIN_ARTIFACTS.get(cluster["network"]["plugin"], {}))
+        if cluster["network"]["proxy"] != "none":
+            tables.append({"kube-proxy": ["kube-proxy"]})
+    for table in tables:
+        for component, files in table.items():
+            wanted[component] = sorted({*wanted.get(component, []), *files})
+    return wanted
+
+
+def artifacts(cluster, node, component_versions, source):
+    """Return ``{component: {version, files: [{name, url, sha256, ...}]}}`` for ``node``.
+
+    ``source(artifact, version, file)`` says where a file comes from and how it is verified.
+    """
+    found = {}
+    for component, files in node_artifacts(cluster, node).items():
+        artifact = "kubernetes" if component in KUBERNETES_PROGRAMS else component
+        version = component_versions[artifact]
+        found[component] = {
+            "version": version,
+            "files": [{"name": name, **source(artifact, version, name)} for name in files],
+        }
+    return found
+
+
+def taints(node):
+    """Return the node's taints: its own, and the control plane's for a master that is no worker."""
+    own = list(node.get("taints", []))
+    if "master" in node["roles"] and "worker" not in node["roles"]:
+        own.insert(0, dict(CONTROL_PLANE_TAINT))
+    return own
+
+
+def labels(node):
+    """Return the labels the deployer puts on the Node object (a kubelet may not set ``node-role.kubernetes.io``)."""
+    role = {"node-role.kubernetes.io/control-plane": ""} if "master" in node["roles"] else {}
+    return {**role, **node.get("labels", {})}
+
+
+# user -> (roles that hold it, certificate's path without suffix, reaches the node's own apiserver rather than the API address)
+PKI = "/etc/kubernetes/pki"
+KUBECONFIGS = {
+    "admin": ({"master"}, f"{PKI}/admin", False),
+    "super-admin": ({"master"}, f"{PKI}/super-admin", True),
+    "controller-manager": ({"master"}, f"{PKI}/controller-manager", True),
+    "scheduler": ({"master"}, f"{PKI}/scheduler", True),
+    "kubelet": ({"master", "worker"}, "/var/lib/kubelet/pki/kubelet-client", False),
+    "kube-proxy": ({"master", "worker"}, f"{PKI}/kube-proxy", False),
+    "flannel": ({"master", "worker"}, f"{PKI}/flannel", False),
+}
+
+
+def kubeconfigs(cluster, node):
+    """Return ``{user: kubeconfig}`` of a node. Certificates are named by path, so that a renewed one needs no new kubeconfig."""
+    roles = set(cluster["nodes"][node]["roles"])
+    found = {}
+    for user, (holders, certificate, local) in KUBECONFIGS.items():
+        if not holders & roles or (user in PLUGIN_ARTIFACTS and user != cluster["network"]["plugin"]):
+            continue
+        found[user] = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [
+                {
+                    "name": cluster["name"],
+                    "cluster": {
+                        "server": "https://127.0.0.1:6443" if local else api(cluster)["url"],
+                        "certificate-authority": f"{PKI}/ca.crt",
+                    },
+                }
+            ],
+            "users": [
+                {"name": user, "user": {"client-certificate": f"{certificate}.crt", "client-key": f"{certificate}.key"}}
+            ],
+            "contexts": [{"name": f"{user}@{cluster['name']}", "context": {"cluster": cluster["name"], "user": user}}],
+            "current-context": f"{user}@{cluster['name']}",
+        }
+    return found
+
+
+def derive(cluster, node, table, source):
+    """Return the node's pillar without secrets and certificates (the ext_pillar adds those).
+
+    ``cluster`` merged cluster, ``node`` its name, ``table`` the version table, ``source`` as for :func:`artifacts`.
+    """
+    mine = cluster["nodes"][node]
+    roles = [role for role in ROLES if role in mine["roles"]]
+    component_versions = versions(cluster, table)
+    masters = with_role(cluster, "master")
+    public = topology(cluster)
+    data = {
+        "roles": roles,
+        "cluster": {key: public[key] for key in ("name", "domain", "ca", "api", "network")},
+        "node": {
+            "name": node,
+            "id": public["nodes"][node]["id"],
+            "address": mine["address"],
+            "taints": taints(mine),
+        },
+        "versions": component_versions,
+        "artifacts": artifacts(cluster, node, component_versions, source),
+        "images": {
+            name: ref.format(**component_versions, **table["own"])
+            for name, ref in IMAGES.items()
+            if name in ("pause", "coredns") or name in cluster["addons"]
+        },
+        "registries": cluster["registries"],
+        "kubeconfigs": kubeconfigs(cluster, node),
+        "settings": {name: cluster[name] for name in ("kubelet", "kube_proxy", "containerd")},
+        "certificates_renew_before_days": cluster["certificates"]["renew_before_days"],
+    }
+    if {"etcd", "master"} & set(roles):
+        members = with_role(cluster, "etcd")
+        # The member on the same machine first: the apiserver prefers it while it answers.
+        local_first = sorted(members.items(), key=lambda item: item[0] != node)
+        data["etcd"] = {"members": members}
+        data["etcd_endpoints"] = [f"https://{address}:2379" for _, address in local_first]
+    if "master" in roles:
+        deployer = node == next(iter(masters))
+        data.update(masters=masters, deployer=deployer, virtual_router_id=cluster["api"].get("virtual_router_id", 51))
+        if deployer:
+            data["addons"] = cluster["addons"]
+            data["nodes"] = {
+                name: {"roles": peer["roles"], "labels": labels(peer), "taints": taints(peer)}
+                for name, peer in cluster["nodes"].items()
+            }
+    return data

@@ -1,0 +1,5 @@
+haproxy.service:
+  kaas_service.dead
+
+/etc/haproxy/haproxy.cfg:
+  file.absent

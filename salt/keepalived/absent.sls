@@ -1,0 +1,5 @@
+keepalived.service:
+  kaas_service.dead
+
+/etc/keepalived/keepalived.conf:
+  file.absent

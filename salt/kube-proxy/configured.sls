@@ -1,0 +1,41 @@
+{% set kaas = pillar.kaas %}
+{% load_yaml as config %}
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: {{ kaas.cluster.network.proxy }}
+clusterCIDR: {{ kaas.cluster.network.pods }}
+hostnameOverride: {{ kaas.node.name }}
+clientConnection: {kubeconfig: /etc/kubernetes/kube-proxy.conf}
+# By network and not `primary`: NodePorts answer on the API address too, which moves between nodes.
+nodePortAddresses: [{{ kaas.cluster.network.nodes }}]
+{% endload %}
+
+/etc/kubernetes/kube-proxy.yaml:
+  file.serialize:
+    - serializer: yaml
+    - makedirs: True
+    - dataset: {{ salt['slsutil.merge'](config, kaas.settings.kube_proxy, strategy='recurse') | json }}
+
+/etc/kubernetes/kube-proxy.conf:
+  file.serialize:
+    - serializer: yaml
+    - mode: '0600'
+    - makedirs: True
+    - dataset: {{ kaas.kubeconfigs['kube-proxy'] | json }}
+
+/etc/systemd/system/kube-proxy.service:
+  file.managed:
+    - contents: |
+        [Unit]
+        Description=Kubernetes service proxy
+        Documentation=https://kubernetes.io/docs/reference/command-line-tools-reference/kube-proxy/
+        After=network.target
+        StartLimitIntervalSec=0
+
+        [Service]
+        ExecStart=/usr/local/bin/kube-proxy --config=/etc/kubernetes/kube-proxy.yaml
+        Restart=always
+        RestartSec=2
+
+        [Install]
+        WantedBy=multi-user.target

@@ -1,0 +1,2 @@
+include:
+  - ca.configured

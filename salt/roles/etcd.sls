@@ -1,0 +1,4 @@
+include:
+  - node.prepared
+  - pki.configured
+  - etcd.running

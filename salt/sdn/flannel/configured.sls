@@ -1,0 +1,92 @@
+{% set kaas = pillar.kaas %}
+/etc/flannel/net-conf.json:
+  file.serialize:
+    - serializer: json
+    - makedirs: True
+    - dataset:
+        Network: {{ kaas.cluster.network.pods }}
+        EnableNFTables: true
+        Backend: {Type: {{ kaas.cluster.network.flannel.backend }}}
+
+/etc/kubernetes/flannel.conf:
+  file.serialize:
+    - serializer: yaml
+    - mode: '0600'
+    - makedirs: True
+    - dataset: {{ kaas.kubeconfigs.flannel | json }}
+
+# flanneld still looks for the iptables command when it uses nftables.
+flannel-packages:
+  pkg.installed:
+    - pkgs: [iptables, nftables]
+
+/etc/systemd/system/flanneld.service:
+  file.managed:
+    - contents: |
+        [Unit]
+        Description=flannel pod network
+        Documentation=https://github.com/flannel-io/flannel
+        After=network.target
+        StartLimitIntervalSec=0
+
+        [Service]
+        Environment=NODE_NAME={{ kaas.node.name }}
+        ExecStart=/usr/local/bin/flanneld \
+          --kube-subnet-mgr \
+          --kubeconfig-file=/etc/kubernetes/flannel.conf \
+          --net-config-path=/etc/flannel/net-conf.json \
+          --iface={{ kaas.node.address }} \
+          --ip-masq \
+          --healthz-ip=127.0.0.1 \
+          --healthz-port=8471
+        # flanneld ends while the Node object is not there yet.
+        Restart=always
+        RestartSec=1
+
+        [Install]
+        WantedBy=multi-user.target
+
+# The bridge configuration that flannel's CNI plug-in would make at each pod, written once per lease. It is made elsewhere and moved in
+# place: containerd reads whatever it sees in the folder.
+/usr/local/libexec/kaas-flannel-cni:
+  file.managed:
+    - mode: '0755'
+    - makedirs: True
+    - contents: |
+        #!/bin/sh
+        set -eu
+        . /run/flannel/subnet.env
+        mkdir -p /etc/cni/net.d
+        cat > /run/flannel/conflist <<EOF
+        {"cniVersion": "1.0.0", "name": "cbr0", "plugins": [
+          {"type": "bridge", "bridge": "cni0", "mtu": $FLANNEL_MTU, "isGateway": true, "isDefaultGateway": true, "hairpinMode": true, "ipMasq": false,
+           "ipam": {"type": "host-local", "dataDir": "/run/cni/networks",
+                    "ranges": [[{"subnet": "${FLANNEL_SUBNET%.*}.0/${FLANNEL_SUBNET#*/}"}]],
+                    "routes": [{"dst": "$FLANNEL_NETWORK"}]}},
+          {"type": "portmap", "capabilities": {"portMappings": true}}]}
+        EOF
+        cmp -s /run/flannel/conflist /etc/cni/net.d/10-flannel.conflist && exit 0
+        cp /run/flannel/conflist /etc/cni/.10-flannel.conflist
+        mv /etc/cni/.10-flannel.conflist /etc/cni/net.d/10-flannel.conflist
+
+/etc/systemd/system/flannel-cni.service:
+  file.managed:
+    - contents: |
+        [Unit]
+        Description=CNI configuration from the flannel lease
+        [Service]
+        Type=oneshot
+        RemainAfterExit=yes
+        ExecStart=/usr/local/libexec/kaas-flannel-cni
+
+/etc/systemd/system/flannel-cni.path:
+  file.managed:
+    - contents: |
+        [Unit]
+        Description=Watch the flannel lease
+        [Path]
+        PathExists=/run/flannel/subnet.env
+        PathChanged=/run/flannel/subnet.env
+        Unit=flannel-cni.service
+        [Install]
+        WantedBy=multi-user.target

@@ -1,0 +1,33 @@
+include:
+  - pki.configured
+  - kubelet.running
+  - sdn.flannel.installed
+  - sdn.flannel.configured
+
+flannel-cni.path:
+  kaas_service.running:
+    - watch:
+      - sls: sdn.flannel.configured
+
+flanneld.service:
+  kaas_service.running:
+    - inputs:
+      - /usr/local/bin/flanneld
+      - /etc/systemd/system/flanneld.service
+      - /etc/flannel/net-conf.json
+      - /etc/kubernetes/flannel.conf
+      - /etc/kubernetes/pki/ca.crt
+      - /etc/kubernetes/pki/flannel.crt
+    # Answers once the deployer has given flannel its rights.
+    - gate:
+        url: '{{ pillar.kaas.cluster.api.url }}/api/v1/nodes?limit=1'
+        ca: /etc/kubernetes/pki/ca.crt
+        cert: /etc/kubernetes/pki/flannel.crt
+        key: /etc/kubernetes/pki/flannel.key
+    - health: {url: 'http://127.0.0.1:8471/healthz'}
+    - timeout: 300
+    - require:
+      - kaas_service: kubelet.service
+    - watch:
+      - sls: sdn.flannel.installed
+      - sls: sdn.flannel.configured
