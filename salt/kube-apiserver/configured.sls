@@ -1,5 +1,7 @@
 {% set kaas = pillar.kaas %}
 {% set pki = '/etc/kubernetes/pki' %}
+include:
+  - pki.configured
 
 /var/log/kubernetes:
   file.directory:

@@ -76,7 +76,6 @@ flannel-packages:
         Description=CNI configuration from the flannel lease
         [Service]
         Type=oneshot
-        RemainAfterExit=yes
         ExecStart=/usr/local/libexec/kaas-flannel-cni
 
 /etc/systemd/system/flannel-cni.path:
@@ -85,7 +84,6 @@ flannel-packages:
         [Unit]
         Description=Watch the flannel lease
         [Path]
-        PathExists=/run/flannel/subnet.env
         PathChanged=/run/flannel/subnet.env
         Unit=flannel-cni.service
         [Install]

@@ -1,0 +1,150 @@
+"""When a unit is started, restarted or left alone: decided from the disk and the process."""
+
+import os
+import time
+
+import formula
+import kaas_systemd
+import pytest
+
+
+def test_started_reads_systemds_time():
+    found = kaas_systemd.started({"ExecMainStartTimestamp": "Mon 2026-11-23 13:20:30.123456 UTC"})
+    assert found == pytest.approx(1795440030.123456, abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["", "n/a"])
+def test_a_unit_that_never_ran_has_no_start(text):
+    assert kaas_systemd.started({"ExecMainStartTimestamp": text}) is None
+
+
+def test_newer_inputs(tmp_path):
+    now = time.time()
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("x")
+    os.utime(target, (now - 100, now - 100))
+    assert kaas_systemd.newer_than([target, tmp_path / "missing"], now - 50) == []
+    link.symlink_to(target)
+    assert kaas_systemd.newer_than([link], now - 50) == [link], "a fresh link to an old file is a switched version"
+    os.utime(target, (now, now))
+    assert kaas_systemd.newer_than([target], now - 50) == [target]
+
+
+def shown(**over):
+    return {
+        "LoadState": "loaded",
+        "ActiveState": "active",
+        "SubState": "running",
+        "UnitFileState": "enabled",
+        "NeedDaemonReload": "no",
+        "ExecMainStartTimestamp": "Mon 2026-11-23 13:20:30.000000 UTC",
+        "Result": "success",
+        **over,
+    }
+
+
+class World:
+    """systemd, the disk and etcd's lock as the state sees them; remembers what was done."""
+
+    def __init__(self, properties, newer=(), wait=None, probe=None):
+        self.done = []
+        self.utils = {
+            "kaas_systemd.show": lambda unit: properties,
+            "kaas_systemd.started": kaas_systemd.started,
+            "kaas_systemd.newer_than": lambda inputs, since: list(newer),
+            "kaas_systemd.systemctl": lambda *words: self.done.append(" ".join(words)),
+            "kaas_systemd.wait_active": lambda unit, timeout: wait,
+            "kaas_systemd.journal": lambda unit: "last words",
+            "kaas_probe.wait_http": lambda url, timeout, **tls: self.done.append(f"ask {url}") or probe,
+        }
+        self.salt = {"kaas_etcd.lock": self.lock}
+
+    def lock(self, name, timeout):
+        self.done.append(f"lock {name}")
+        return type("Handle", (), {"release": lambda handle: self.done.append("release")})()
+
+
+def service(world, function="running", test=False, **kwargs):
+    """Run a function of the state module in ``world``."""
+    module = formula.load("_states/kaas_service.py", utils=world.utils, salt=world.salt, opts={"test": test})
+    return getattr(module, function)("x.service", **kwargs)
+
+
+HEALTH = {"url": "http://h"}
+GATE = {"url": "http://g"}
+CASES = [
+    # (properties, newer inputs, arguments, changes, what was done)
+    ({}, [], {}, set(), []),
+    ({}, [], {"health": HEALTH}, set(), ["ask http://h"]),
+    ({}, [], {"gate": GATE}, set(), []),
+    ({"ActiveState": "inactive"}, [], {"gate": GATE, "health": HEALTH}, {"running"}, ["ask http://g", "start --no-block x.service", "ask http://h"]),
+    ({"ActiveState": "failed"}, [], {}, {"running"}, ["start --no-block x.service"]),
+    ({"UnitFileState": "disabled"}, [], {}, {"enabled"}, ["enable --quiet x.service"]),
+    ({}, ["/bin/x"], {"gate": GATE}, {"restarted"}, ["restart --no-block x.service"]),
+    ({}, ["/bin/x"], {"lock": "etcd"}, {"restarted"}, ["lock restart/etcd", "restart --no-block x.service", "release"]),
+    ({"NeedDaemonReload": "yes"}, ["/etc/x"], {}, {"restarted"}, ["daemon-reload", "restart --no-block x.service"]),
+    ({"NeedDaemonReload": "yes"}, [], {}, set(), ["daemon-reload"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("properties", "newer", "kwargs", "changes", "done"), CASES)
+def test_running(properties, newer, kwargs, changes, done):
+    world = World(shown(**properties), newer)
+    ret = service(world, **kwargs)
+    assert ret["result"] is True
+    assert set(ret["changes"]) == changes
+    assert world.done == done
+
+
+@pytest.mark.parametrize(("properties", "newer", "kwargs", "changes", "done"), CASES)
+def test_test_mode_predicts_and_does_nothing(properties, newer, kwargs, changes, done):
+    world = World(shown(**properties), newer)
+    ret = service(world, test=True, **kwargs)
+    assert set(ret["changes"]) == changes
+    assert ret["result"] is (None if changes else True)
+    assert world.done == []
+
+
+def test_a_fresh_node_under_test_mode_is_no_error():
+    ret = service(World(shown(LoadState="not-found")), test=True)
+    assert ret["result"] is None
+
+
+def test_a_unit_that_is_not_there_is_an_error():
+    ret = service(World(shown(LoadState="not-found")))
+    assert ret["result"] is False and "knows no such unit" in ret["comment"]
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(shown(ActiveState="inactive"), wait="x.service failed (exit-code)"),
+        World(shown(), probe="http://h did not answer"),
+    ],
+)
+def test_a_failure_shows_the_journal(world):
+    ret = service(world, health=HEALTH)
+    assert ret["result"] is False
+    assert "last words" in ret["comment"]
+
+
+def test_a_closed_gate_starts_nothing():
+    world = World(shown(ActiveState="inactive"), probe="http://g did not answer")
+    ret = service(world, gate=GATE)
+    assert ret["result"] is False and "was not started" in ret["comment"]
+    assert world.done == ["ask http://g"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "done"),
+    [
+        ({"LoadState": "not-found"}, []),
+        ({"ActiveState": "inactive", "UnitFileState": "disabled"}, []),
+        ({}, ["disable --quiet --now x.service"]),
+        ({"ActiveState": "inactive"}, ["disable --quiet --now x.service"]),
+    ],
+)
+def test_dead(properties, done):
+    world = World(shown(**properties))
+    assert service(world, "dead")["result"] is True
+    assert world.done == done
