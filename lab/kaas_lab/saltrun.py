@@ -1,0 +1,116 @@
+"""Salt from the host: waiting for the minions, the one highstate, and a readable report when it fails."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from typing import Any
+
+from . import machines, summary
+from .cluster import Cluster, Machine
+from .errors import LabError
+from .run import environment, tail, wait
+from .ui import say
+
+HIGHSTATE_SECONDS = 1500
+
+
+def wait_connected(cluster: Cluster, timeout: float = 90) -> None:
+    """Wait until every machine's minion has subscribed to the master.
+
+    A job published before a minion listens is lost for it and waits for its whole time-out, so ask the kernel, not Salt.
+    """
+    expected = {machine.address for machine in cluster.machines}
+    ask = ["ss", "-Htn", "state", "established", "sport = :4505"]
+
+    def ready() -> bool:
+        listed = machines.execute(cluster, cluster.salt, ask, check=False).stdout
+        return expected <= {line.split()[-1].rsplit(":", 1)[0].removeprefix("[::ffff:").rstrip("]") for line in listed.splitlines()}
+
+    wait("all minions to connect to the master", ready, timeout=timeout)
+
+
+def ping(cluster: Cluster) -> None:
+    """LabError unless every minion answers test.ping."""
+    expected = [machine.id for machine in cluster.machines]
+    absent = expected
+    for _attempt in range(4):
+        argv = ["salt", "--list", ",".join(expected), "test.ping", "--timeout=8", "--out=json", "--static"]
+        done = machines.execute(cluster, cluster.salt, argv, check=False, timeout=120)
+        answers = summary.merged(done.stdout)
+        absent = [name for name in expected if answers.get(name) is not True]
+        if not absent:
+            return
+        time.sleep(1)
+    raise LabError(f"no answer to test.ping from: {', '.join(absent)}; see `lab/lab exec NODE journalctl -u salt-minion`")
+
+
+def highstate(cluster: Cluster) -> None:
+    """Run one `salt '*' state.highstate`; print one line per node as it returns; LabError with a report when anything failed."""
+    argv = machines.command(cluster, cluster.salt, ["salt", "*", "state.highstate", "--out=json", "--out-indent=-1"])
+    returns: dict[str, Any] = {}
+    begin = time.monotonic()
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=environment(),
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        pending = ""
+        for line in process.stdout:
+            pending += line
+            try:
+                document = json.loads(pending)
+            except ValueError:
+                if time.monotonic() - begin > HIGHSTATE_SECONDS:
+                    process.kill()
+                continue
+            pending = ""
+            for node, value in document.items():
+                returns[node] = value
+                say("    " + line_of(node, value, time.monotonic() - begin))
+        noise = process.stderr.read()
+    expected = [machine.id for machine in cluster.machines]
+    absent = summary.missing(returns, expected)
+    failed = summary.failures(returns)
+    if not absent and not failed:
+        return
+    report = [explain(cluster, failure) for failure in failed[:12]]
+    report += [f"{node}: did not return" for node in absent]
+    if not returns and noise.strip():
+        report.append(tail(noise))
+    raise LabError("the highstate failed\n" + "\n".join(report))
+
+
+def line_of(node: str, value: Any, seconds: float) -> str:
+    """One line about one node's return."""
+    counted = summary.count(value)
+    return f"{node:<12} {counted.total:4} states {counted.changed:4} changed {counted.failed:3} failed  after {seconds:.1f} s"
+
+
+def explain(cluster: Cluster, failure: summary.Failure) -> str:
+    """A failed state for people: where, which, why, and the last journal lines of the unit that it is about."""
+    where = f"{failure.node}: {failure.id}" + (f" ({failure.function}, {failure.sls})" if failure.sls else "")
+    text = f"{where}\n{tail(failure.comment, 25)}"
+    try:
+        machine = cluster.machine(failure.node)
+    except LabError:
+        return text
+    for unit in failure.units():
+        journal = _journal(cluster, machine, unit)
+        if journal:
+            return f"{text}\n    last lines of {unit} on {machine.name}:\n{tail(journal, 20)}"
+    return text
+
+
+def _journal(cluster: Cluster, machine: Machine, unit: str) -> str:
+    shown = machines.execute(cluster, machine, ["systemctl", "show", "--property=LoadState", unit], check=False, timeout=20).stdout
+    if "LoadState=loaded" not in shown:
+        return ""
+    argv = ["journalctl", "--no-pager", "--output=short-iso", "--lines=20", f"--unit={unit}"]
+    return machines.execute(cluster, machine, argv, check=False, timeout=20).stdout
