@@ -3,10 +3,16 @@
 Minions with ``autoload_dynamic_modules: False`` save 2.7 s of every run; this state is what makes that safe.
 """
 
+import os
 import time
 
 
-def current(name, digest, timeout=40):
+def _found():
+    folders = {kind: os.path.join(__opts__["extension_modules"], kind) for kind in ("modules", "states", "utils")}
+    return __utils__["kaas_formula.digest"](folders)
+
+
+def current(name, digest, stamp, timeout=40):
     """
     The minion's synced Python files are those of the master.
 
@@ -14,6 +20,8 @@ def current(name, digest, timeout=40):
         Any text; shown in the output.
     digest
         The pillar's ``kaas:formula``. None (a master that has the formula from gitfs) checks nothing.
+    stamp
+        File that remembers what was verified, so that the next run need not sync.
     timeout
         Seconds to keep syncing: the master's file list is up to 20 s old (``fileserver_list_cache_time``).
 
@@ -23,20 +31,25 @@ def current(name, digest, timeout=40):
     if digest is None:
         ret["comment"] = "The master does not tell the formula's hash: relying on autoload_dynamic_modules"
         return ret
-    before = found = __salt__["kaas_formula.digest"]()
     deadline = time.monotonic() + timeout
-    while found != digest and time.monotonic() < deadline:
+    while (found := _found()) != digest and time.monotonic() < deadline:
+        time.sleep(1)
         __salt__["saltutil.sync_all"](refresh=True)
-        found = __salt__["kaas_formula.digest"]()
-        if found != digest:
-            time.sleep(2)
     if found != digest:
         ret["result"] = False
         ret["comment"] = (
             f"The synced modules ({found[:12]}) are not the master's ({digest[:12]}) after {timeout} s of syncing. "
             "Check that the master's file_roots and module_dirs lead to one and the same checkout, then run the highstate again"
         )
-    elif found != before:
-        ret["changes"] = {"formula": {"old": before[:12], "new": found[:12]}}
+        return ret
+    if not os.path.isfile(stamp) or _read(stamp) != digest:
+        with open(f"{stamp}.new", "w", encoding="utf-8") as handle:
+            handle.write(digest)
+        os.replace(f"{stamp}.new", stamp)
         ret["comment"] = "Synced the formula's modules"
     return ret
+
+
+def _read(path):
+    with open(path, encoding="utf-8") as handle:
+        return handle.read()

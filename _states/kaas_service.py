@@ -61,7 +61,7 @@ def running(name, inputs=(), health=None, gate=None, lock=None, timeout=120):
         if found["NeedDaemonReload"] == "yes":
             __utils__["kaas_systemd.systemctl"]("daemon-reload")
         if not enabled:
-            __utils__["kaas_systemd.systemctl"]("enable", "--quiet", name)
+            __utils__["kaas_systemd.systemctl"]("enable", "--quiet", "--no-reload", name)
         problem = _bring_up(name, active, newer, gate, lock, timeout)
         if not problem and health:
             problem = __utils__["kaas_probe.wait_http"](timeout=timeout, **health)

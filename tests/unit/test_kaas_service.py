@@ -79,7 +79,7 @@ CASES = [
     ({}, [], {"gate": GATE}, set(), []),
     ({"ActiveState": "inactive"}, [], {"gate": GATE, "health": HEALTH}, {"running"}, ["ask http://g", "start --no-block x.service", "ask http://h"]),
     ({"ActiveState": "failed"}, [], {}, {"running"}, ["start --no-block x.service"]),
-    ({"UnitFileState": "disabled"}, [], {}, {"enabled"}, ["enable --quiet x.service"]),
+    ({"UnitFileState": "disabled"}, [], {}, {"enabled"}, ["enable --quiet --no-reload x.service"]),
     ({}, ["/bin/x"], {"gate": GATE}, {"restarted"}, ["restart --no-block x.service"]),
     ({}, ["/bin/x"], {"lock": "etcd"}, {"restarted"}, ["lock restart/etcd", "restart --no-block x.service", "release"]),
     ({"NeedDaemonReload": "yes"}, ["/etc/x"], {}, {"restarted"}, ["daemon-reload", "restart --no-block x.service"]),
