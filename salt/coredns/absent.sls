@@ -1,0 +1,3 @@
+coredns-absent:
+  kaas_object.absent:
+    - name: coredns

@@ -1,0 +1,6 @@
+# Every replica answers. Apart from deployed.sls, so that several add-ons start at the same time.
+coredns-available:
+  kaas_object.ready:
+    - wait:
+        - {kind: Deployment, namespace: kube-system, name: coredns}
+    - timeout: 180

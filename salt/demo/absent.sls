@@ -1,0 +1,3 @@
+demo-absent:
+  kaas_object.absent:
+    - name: demo

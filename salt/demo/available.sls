@@ -1,0 +1,6 @@
+demo-available:
+  kaas_object.ready:
+    - wait:
+        - {kind: Deployment, namespace: demo, name: backend}
+        - {kind: Deployment, namespace: demo, name: frontend}
+    - timeout: 180

@@ -1,0 +1,3 @@
+metrics-server-absent:
+  kaas_object.absent:
+    - name: metrics-server

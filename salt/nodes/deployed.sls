@@ -1,0 +1,23 @@
+# Labels and taints of the Node objects. A kubelet may not give itself a node-role label (NodeRestriction), and it sets
+# taints only when it registers; so the deployer keeps both as the pillar says.
+{%- set nodes = {} %}
+{%- for name, node in pillar.kaas.nodes.items() if 'master' in node.roles or 'worker' in node.roles %}
+{%- do nodes.update({name: {'labels': node.labels, 'taints': node.taints}}) %}
+{%- endfor %}
+nodes-deployed:
+  kaas_object.node_labels:
+    - nodes: {{ nodes | json }}
+    - timeout: 300
+
+# Pods are not moved once they are placed: where only the first node is ready, all would land there. A node that is
+# down for good must not hold up the others, so this wait only delays.
+nodes-ready:
+  kaas_object.ready:
+    - wait:
+{%- for name in nodes %}
+        - {kind: Node, name: {{ name | json }}, condition: Ready}
+{%- endfor %}
+    - timeout: 30
+    - optional: True
+    - require:
+        - kaas_object: nodes-deployed

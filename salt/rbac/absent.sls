@@ -1,0 +1,3 @@
+rbac-absent:
+  kaas_object.absent:
+    - name: rbac
