@@ -54,19 +54,24 @@ def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 def parser() -> argparse.ArgumentParser:
     """The argument parser (also the source of --help)."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--cluster", default=argparse.SUPPRESS, metavar="NAME", help="cluster file in pillar/clusters (default: demo)")
+    common.add_argument(
+        "--cluster", default=argparse.SUPPRESS, metavar="NAME", help="cluster file in pillar/clusters (default: demo)"
+    )
     top = argparse.ArgumentParser(prog="lab/lab", description="The KaaS lab on this host.", parents=[common])
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", parents=[common], help="bring everything up; run it again at any time")
     up.add_argument("--no-artifacts", action="store_true", help="take the artifacts as they are")
     up.add_argument("--no-highstate", action="store_true", help="stop when all minions answer")
-    commands.add_parser("down", parents=[common], help="remove the cluster's machines; the last one stops the engine too")
+    commands.add_parser(
+        "down", parents=[common], help="remove the cluster's machines; the last one stops the engine too"
+    )
     commands.add_parser("status", parents=[common], help="engine, machines, Kubernetes nodes, demo")
     commands.add_parser("exec", help="NODE CMD...: run a command in a machine")
     commands.add_parser("salt", help="ARGS...: run salt on the master")
     commands.add_parser("kubectl", help="ARGS...: run kubectl against the cluster")
     commands.add_parser("kubeconfig", parents=[common], help="fetch the operator's kubeconfig and print its path")
     commands.add_parser("demo-url", parents=[common], help="print the demo application's URL")
+    commands.add_parser("prerequisites", help="install the Debian packages that the lab and the checks need")
     env = commands.add_parser("venv", help="make a Python environment of a dependency group; print its folder")
     env.add_argument("group", choices=sorted(venv.FOLDERS))
     return top
@@ -77,6 +82,10 @@ def dispatch(arguments: argparse.Namespace, rest: list[str]) -> int:
     if arguments.command == "venv":
         with locked(f"venv-{arguments.group}"):
             say(str(venv.ensure(arguments.group)))
+        return 0
+    if arguments.command == "prerequisites":
+        host.need_root("lab prerequisites")
+        host.install_packages()
         return 0
     name = getattr(arguments, "cluster", None) or os.environ.get("CLUSTER") or "demo"
     cluster = clusters.load(CLUSTERS, name)
@@ -194,7 +203,9 @@ def down(cluster: Cluster) -> int:
             own = bool(engine.state().get("started"))
             if own:
                 engine.stop()
-            say(f"    {'stopped; ' if own else ''}put back: {', '.join(engine.restore_host()) or 'nothing to put back'}")
+            say(
+                f"    {'stopped; ' if own else ''}put back: {', '.join(engine.restore_host()) or 'nothing to put back'}"
+            )
     return 0
 
 
@@ -204,7 +215,9 @@ def status(cluster: Cluster) -> int:
         if not engine.answers():
             say("no container engine runs; `lab/lab up` starts everything")
             return 0
-        found = {(item["Config"].get("Labels") or {}).get("kaas.machine"): item for item in machines.containers(cluster)}
+        found = {
+            (item["Config"].get("Labels") or {}).get("kaas.machine"): item for item in machines.containers(cluster)
+        }
     else:
         found = {}
     ready = kube.node_states(kube.query(cluster, "get", "nodes")) if kubeconfig(cluster.name).is_file() else {}
@@ -214,7 +227,8 @@ def status(cluster: Cluster) -> int:
         if machine is cluster.salt:
             text = "Salt master, CA, artifacts, registry"
         else:
-            text = f"{'Ready' if ready.get(machine.name) else 'not Ready' if machine.name in ready else '-':<10} {', '.join(machine.roles)}"
+            health = "Ready" if ready.get(machine.name) else "not Ready" if machine.name in ready else "-"
+            text = f"{health:<10} {', '.join(machine.roles)}"
         say(f"  {machine.name:<6} {machine.address:<15} {state:<9} {text}")
     if kubeconfig(cluster.name).is_file():
         option = "" if cluster.name == "demo" else f"--cluster {cluster.name} "

@@ -1,4 +1,7 @@
-"""The cluster file as the lab sees it: machines and addresses. The formula's own validation is in `_utils`; here only what the lab needs."""
+"""The cluster file as the lab sees it: machines and addresses.
+
+The formula's own validation is in `_utils`; here only what the lab needs.
+"""
 
 from __future__ import annotations
 
@@ -82,19 +85,24 @@ def parse(data: Any, name: str, where: str) -> Cluster:
     if cluster.get("name") != name:
         raise LabError(f"{where}: cluster.name is {cluster.get('name')!r}; it must be the file's name, {name!r}")
     nodes = tuple(
-        _machine(key, value, name, f"{where}: cluster.nodes.{key}") for key, value in _mapping(cluster, "nodes", f"{where}: cluster").items()
+        _machine(key, value, name, f"{where}: cluster.nodes.{key}")
+        for key, value in _mapping(cluster, "nodes", f"{where}: cluster").items()
     )
     if not nodes:
         raise LabError(f"{where}: cluster.nodes is empty")
     if any(node.name == SALT for node in nodes):
-        raise LabError(f"{where}: cluster.nodes.{SALT}: the lab gives this name to the machine of the Salt master; rename the node")
+        raise LabError(
+            f"{where}: cluster.nodes.{SALT}: the lab gives this name to the machine of the Salt master; rename the node"
+        )
     network = _mapping(cluster, "network", f"{where}: cluster")
     subnet = _subnet(network.get("nodes"), f"{where}: cluster.network.nodes")
     lab = _mapping(data, "lab", where)
     salt = Machine(SALT, str(cluster.get("ca", "ca")), _address(lab.get("master"), f"{where}: lab.master"))
     for machine in (salt, *nodes):
         if ipaddress.ip_address(machine.address) not in subnet:
-            raise LabError(f"{where}: {machine.name}: address {machine.address} is outside cluster.network.nodes {subnet}")
+            raise LabError(
+                f"{where}: {machine.name}: address {machine.address} is outside cluster.network.nodes {subnet}"
+            )
     masters = [node for node in nodes if "master" in node.roles]
     if not masters:
         raise LabError(f"{where}: cluster.nodes: no node has the role master")
@@ -129,4 +137,9 @@ def _machine(key: str, value: Any, cluster: str, where: str) -> Machine:
     if not isinstance(value, dict):
         raise LabError(f"{where} must be a mapping")
     roles = value.get("roles") or []
-    return Machine(key, str(value.get("id") or f"{key}.{cluster}"), _address(value.get("address"), f"{where}.address"), tuple(roles))
+    return Machine(
+        key,
+        str(value.get("id") or f"{key}.{cluster}"),
+        _address(value.get("address"), f"{where}.address"),
+        tuple(roles),
+    )

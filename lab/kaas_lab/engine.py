@@ -1,8 +1,9 @@
-"""The container engine: the one that runs already, or a dockerd of the lab's own, started by hand and stopped without a trace.
+"""The container engine: the one that runs already, or a dockerd of the lab's own, started by hand and stopped without
+a trace.
 
-Machines without an init system that starts services (build containers, small virtual machines) have no dockerd running. The lab then
-starts one with its data under build/engine. Its state in /run/kaas-lab-engine says that it is the lab's, and holds what has to be put
-back afterwards.
+Machines without an init system that starts services (build containers, small virtual machines) have no dockerd
+running. The lab then starts one with its data under build/engine. Its state in /run/kaas-lab-engine says that it is
+the lab's, and holds what has to be put back afterwards.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ SOCKET = Path("/var/run/docker.sock")
 
 
 def state() -> dict[str, Any]:
-    """What the lab noted on this boot: {boot, sysctls, forward_policy, started}. Empty after a reboot or when nothing was noted."""
+    """What the lab noted on this boot: {boot, sysctls, forward_policy, started}.
+
+    Empty after a reboot or when nothing was noted.
+    """
     try:
         noted = json.loads((ENGINE_RUN / "state.json").read_text())
     except (FileNotFoundError, ValueError):
@@ -43,7 +47,12 @@ def note_state() -> None:
     if state():
         return
     ENGINE_RUN.mkdir(parents=True, exist_ok=True)
-    data = {"boot": host.boot_id(), "sysctls": host.read_sysctls(), "forward_policy": _forward_policy(), "started": False}
+    data = {
+        "boot": host.boot_id(),
+        "sysctls": host.read_sysctls(),
+        "forward_policy": _forward_policy(),
+        "started": False,
+    }
     _write(data)
 
 
@@ -71,7 +80,9 @@ def up() -> str:
 
 
 def own_pid() -> int | None:
-    """Process id of the engine that the lab started, when it lives (pid files of dead or other processes don't count)."""
+    """Process id of the engine that the lab started, when it lives (pid files of dead or other processes don't
+    count).
+    """
     try:
         pid = int((ENGINE_RUN / "dockerd.pid").read_text())
     except (FileNotFoundError, ValueError):
@@ -105,14 +116,22 @@ def restore_host() -> list[str]:
 def lacks_sys_resource(status: str) -> bool:
     """True when /proc/self/status shows a bounding set without CAP_SYS_RESOURCE."""
     match = re.search(r"^CapBnd:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    return bool(match) and not int(match.group(1), 16) >> CAP_SYS_RESOURCE & 1
+    return match is not None and not int(match.group(1), 16) >> CAP_SYS_RESOURCE & 1
 
 
 def _start() -> int:
     ENGINE_DATA.mkdir(parents=True, exist_ok=True)
     ENGINE_RUN.mkdir(parents=True, exist_ok=True)
     pid_file = ENGINE_RUN / "dockerd.pid"
-    argv = ["dockerd", "--data-root", str(ENGINE_DATA / "root"), "--exec-root", str(ENGINE_RUN / "exec"), "--pidfile", str(pid_file)]
+    argv = [
+        "dockerd",
+        "--data-root",
+        str(ENGINE_DATA / "root"),
+        "--exec-root",
+        str(ENGINE_RUN / "exec"),
+        "--pidfile",
+        str(pid_file),
+    ]
     argv += ["--host", f"unix://{SOCKET}", "--storage-driver", "overlay2", "--oom-score-adjust", "0"]
     argv += ["--bip", BRIDGE, "--log-level", "warn"]
     if lacks_sys_resource(Path("/proc/self/status").read_text()):
@@ -135,7 +154,9 @@ def _start() -> int:
 
     def ready() -> bool:
         if process.poll() is not None:
-            raise LabError(f"dockerd ended with {process.returncode} (log: {log})\n{tail(log.read_text(errors='replace'))}")
+            raise LabError(
+                f"dockerd ended with {process.returncode} (log: {log})\n{tail(log.read_text(errors='replace'))}"
+            )
         return answers()
 
     try:
@@ -153,7 +174,9 @@ def _write(data: dict[str, Any]) -> None:
 
 
 def _clear_dead() -> None:
-    """Remove what a killed engine leaves: its containerd and shims, pid files that would keep a new one from starting, its socket."""
+    """Remove what a killed engine leaves: its containerd and shims, pid files that would keep a new one from
+    starting, its socket.
+    """
     for pid in _processes_of_exec_root():
         _terminate(pid, 10)
     for pid_file in (ENGINE_RUN / "dockerd.pid", ENGINE_RUN / "exec" / "containerd" / "containerd.pid"):
@@ -163,7 +186,9 @@ def _clear_dead() -> None:
 
 
 def _processes_of_exec_root() -> list[int]:
-    """containerd and its shims below our exec root, newest state of /proc; shims come after containerd, which would restart none."""
+    """containerd and its shims below our exec root, newest state of /proc; shims come after containerd, which
+    would restart none.
+    """
     marker = str(ENGINE_RUN / "exec")
     found = []
     for entry in Path("/proc").iterdir():
@@ -222,7 +247,8 @@ def _forward_policy() -> str:
 def firewall_undo(listed: str) -> list[list[str]]:
     """iptables arguments that remove the engine's rules and chains from one table, given its `iptables -S` listing.
 
-    Rules that jump to a DOCKER chain or name one of the engine's bridges go first, then the chains are emptied, then deleted.
+    Rules that jump to a DOCKER chain or name one of the engine's bridges go first, then the chains are emptied, then
+    deleted.
     """
     lines = listed.splitlines()
     chains = [line.split()[1] for line in lines if re.match(r"-N DOCKER\S*$", line)]

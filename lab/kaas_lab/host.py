@@ -24,7 +24,13 @@ PACKAGES = {
     "ip": "iproute2",
     "sysctl": "procps",
     "curl": "curl",
+    "make": "make",
+    "shellcheck": "shellcheck",
+    # the artifact build: the programs that need C, and one of Salt's dependencies that has no wheel
     "gcc": "gcc",
+    "pkg-config": "pkg-config",
+    "/usr/include/stdio.h": "libc6-dev",
+    "/usr/include/seccomp.h": "libseccomp-dev",
     "/usr/include/python3.11/Python.h": "python3-dev",
     "/usr/lib/python3/dist-packages/yaml/__init__.py": "python3-yaml",
     "/usr/lib/python3.11/ensurepip/__init__.py": "python3-venv",
@@ -69,13 +75,16 @@ def missing_packages() -> list[str]:
 def install_packages() -> None:
     """Install what is missing with apt-get; nothing happens (and no index is fetched) when nothing is."""
     packages = missing_packages()
-    if not packages:
+    indexed = any(Path("/var/lib/apt/lists").glob("*Packages*"))
+    if not packages and indexed:
         return
     if not shutil.which("apt-get"):
         raise LabError(f"not a Debian system: install these by hand: {', '.join(packages)}")
-    say(f"    installing: {' '.join(packages)}")
+    say(f"    installing: {' '.join(packages) or 'nothing, but package indexes are missing'}")
+    # also when nothing is missing: the artifact build takes files out of packages that it does not install
     run(["apt-get", "update", "-qq"], timeout=300)
-    run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], timeout=900)
+    if packages:
+        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], timeout=900)
 
 
 def read_sysctls() -> dict[str, str]:
@@ -107,11 +116,17 @@ def restore_sysctls(values: dict[str, str]) -> list[str]:
 
 
 def name_servers() -> str:
-    """Text of a resolv.conf for the nodes: the host's name servers that a node can reach (not those on loopback addresses)."""
+    """Text of a resolv.conf for the nodes: the host's name servers that a node can reach (not those on loopback
+    addresses).
+    """
     for source in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
         if not source.is_file():
             continue
-        lines = [line for line in source.read_text().splitlines() if line.split()[:1] in (["nameserver"], ["search"], ["options"])]
+        lines = [
+            line
+            for line in source.read_text().splitlines()
+            if line.split()[:1] in (["nameserver"], ["search"], ["options"])
+        ]
         kept = [line for line in lines if not line.startswith("nameserver 127.")]
         if any(line.startswith("nameserver") for line in kept):
             return "\n".join(kept) + "\n"

@@ -1,4 +1,6 @@
-"""The node image: a Debian root file system (kept as a tar file, so that a new engine needs no second build), imported into the engine."""
+"""The node image: a Debian root file system (kept as a tar file, so that a new engine needs no second build),
+imported into the engine.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Keys of a lab cluster, made on the host: the SSH key for Vagrant and the key pairs of the Salt master and of each minion.
+"""Keys of a lab cluster, made on the host: the SSH key for Vagrant and the key pairs of the Salt master and of each
+minion.
 
-The minions' public keys are put on the master and the master's fingerprint on the minions before Salt starts for the first time, so that
-neither `auto_accept` nor `open_mode` is needed.
+The minions' public keys are put on the master and the master's fingerprint on the minions before Salt starts for the
+first time, so that neither `auto_accept` nor `open_mode` is needed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ BITS = "2048"
 
 
 def fingerprint(public_pem: str) -> str:
-    """Salt's fingerprint of a public key (`master_finger`): SHA-256 over the PEM text without its first and last line, as xx:xx:...."""
+    """Salt's fingerprint of a public key (`master_finger`): SHA-256 over the PEM text without its first and last
+    line, as xx:xx:....
+    """
     body = "\n".join(public_pem.strip().splitlines()[1:-1])
     digest = hashlib.sha256((body + "\n").encode()).hexdigest()
     return ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))

@@ -30,7 +30,8 @@ INLINE = {
 
 
 def inlined(config: dict[str, Any], read: Callable[[str], str], server: str, name: str) -> dict[str, Any]:
-    """A kubeconfig for use elsewhere: file contents inline, the cluster's API address, contexts named after the cluster.
+    """A kubeconfig for use elsewhere: file contents inline, the cluster's API address, contexts named after the
+    cluster.
 
     `config` is a parsed kubeconfig with one cluster and one user; `read` gives a file's text.
     """
@@ -54,7 +55,9 @@ def _embedded(part: dict[str, Any], read: Callable[[str], str]) -> dict[str, Any
 
 
 def write_kubeconfig(cluster: Cluster) -> Path:
-    """Fetch the administrator's kubeconfig from the first master that answers; returns its path on the host (mode 0600)."""
+    """Fetch the administrator's kubeconfig from the first master that answers; returns its path on the host (mode
+    0600).
+    """
     problem = "no master"
     for master in cluster.masters:
 
@@ -78,7 +81,9 @@ def write_kubeconfig(cluster: Cluster) -> Path:
 
 
 def kubectl_path(cluster: Cluster) -> str:
-    """The kubectl of the cluster's Kubernetes minor among the artifacts, else the newest there, else the one in PATH."""
+    """The kubectl of the cluster's Kubernetes minor among the artifacts, else the newest there, else the one in
+    PATH.
+    """
     minor = ".".join(cluster.kubernetes.split(".")[:2])
     built = sorted(ARTIFACTS.glob("kubernetes/*/linux-*/kubectl"), key=lambda path: _numbers(path.parts[-3]))
     fitting = [path for path in built if path.parts[-3].startswith(f"{minor}.")] or built
@@ -106,7 +111,9 @@ def enter_kubectl(cluster: Cluster, argv: list[str]) -> None:
 def query(cluster: Cluster, *argv: str) -> dict[str, Any]:
     """`kubectl ... -o json`; an empty mapping when the API does not answer."""
     env = environment(KUBECONFIG=str(kubeconfig(cluster.name)))
-    done = run([kubectl_path(cluster), "--request-timeout=10s", *argv, "--output=json"], check=False, timeout=30, env=env)
+    done = run(
+        [kubectl_path(cluster), "--request-timeout=10s", *argv, "--output=json"], check=False, timeout=30, env=env
+    )
     return json.loads(done.stdout) if done.returncode == 0 and done.stdout else {}
 
 
@@ -140,7 +147,9 @@ def demo_port(services: dict[str, Any]) -> int | None:
 
 
 def demo_url(cluster: Cluster) -> str | None:
-    """The demo application's URL from the host, by the API address (it outlives any single node); None when it is not deployed."""
+    """The demo application's URL from the host, by the API address (it outlives any single node); None when it is
+    not deployed.
+    """
     port = demo_port(query(cluster, "get", "services", "--namespace=demo"))
     host = cluster.api_url.split("//")[1].rsplit(":", 1)[0]
     return f"http://{host}:{port}/" if port else None

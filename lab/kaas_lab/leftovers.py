@@ -1,7 +1,8 @@
 """What to clear away before the machines start: pure decisions over what the engine and the host list.
 
-A killed run leaves containers that Vagrant does not know (killed between `docker run` and writing its state), containers without their
-private network (killed before it was connected), stopped ones, volumes with the data of a cluster that is gone, networks and bridges.
+A killed run leaves containers that Vagrant does not know (killed between `docker run` and writing its state),
+containers without their private network (killed before it was connected), stopped ones, volumes with the data of a
+cluster that is gone, networks and bridges.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ def _fault(container: Mapping[str, Any], machine: Any, vagrant: Mapping[str, str
         return "Vagrant does not know it"
     attached = (container.get("NetworkSettings", {}).get("Networks") or {}).values()
     # a stopped container shows the address it will get in IPAMConfig alone
-    addresses = {net.get("IPAddress") for net in attached} | {(net.get("IPAMConfig") or {}).get("IPv4Address") for net in attached}
+    addresses = {net.get("IPAddress") for net in attached} | {
+        (net.get("IPAMConfig") or {}).get("IPv4Address") for net in attached
+    }
     if machine.address not in addresses:
         return f"not connected to its network as {machine.address}"
     return ""
@@ -94,7 +97,9 @@ def _stale_volumes(cluster: Cluster, volumes: Iterable[str], good: Mapping[str, 
     return sorted(name for name in ours if name not in kept)
 
 
-def _stale_networks(cluster: Cluster, networks: Iterable[Mapping[str, Any]], machines_left: bool) -> tuple[list[str], set[str]]:
+def _stale_networks(
+    cluster: Cluster, networks: Iterable[Mapping[str, Any]], machines_left: bool
+) -> tuple[list[str], set[str]]:
     stale, ids = [], set()
     for network in networks:
         ids.add(str(network["Id"]))
@@ -104,8 +109,8 @@ def _stale_networks(cluster: Cluster, networks: Iterable[Mapping[str, Any]], mac
             name = str(network["Name"])
             if not name.startswith("vagrant_network"):
                 raise LabError(
-                    f"the engine's network {name} ({config['Subnet']}) overlaps cluster {cluster.name}'s {cluster.subnet}: "
-                    f"`docker network rm {name}`, or give the cluster another network"
+                    f"the engine's network {name} ({config['Subnet']}) overlaps cluster {cluster.name}'s "
+                    f"{cluster.subnet}: `docker network rm {name}`, or give the cluster another network"
                 )
             if not machines_left:
                 stale.append(str(network["Id"]))

@@ -1,4 +1,6 @@
-"""The machines: bringing them up with Vagrant over whatever is left of earlier runs, running commands in them, removing them."""
+"""The machines: bringing them up with Vagrant over whatever is left of earlier runs, running commands in them,
+removing them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from .paths import ARTIFACTS, BUILD, ROOT, cluster_dir
 from .run import environment, logged, run, wait
 from .ui import say
 
-# what the machines get at their first start: a change of these is brought to running machines by provisioning them again
+# what the machines get at their first start: a change of these is brought to running machines by provisioning them
+# again
 PROVISIONED = [ROOT / "lab" / "bootstrap.sh", ROOT / "lab" / "salt"]
 
 
@@ -133,7 +136,9 @@ def down(cluster: Cluster) -> list[str]:
             run(["docker", "rm", "--force", "--volumes", *ids], timeout=180)
             done.append(f"{len(ids)} machines")
         prefix = f"kaas-{cluster.name}-"
-        volumes = [name for name in run(["docker", "volume", "ls", "--quiet"]).stdout.split() if name.startswith(prefix)]
+        volumes = [
+            name for name in run(["docker", "volume", "ls", "--quiet"]).stdout.split() if name.startswith(prefix)
+        ]
         if volumes:
             run(["docker", "volume", "rm", "--force", *volumes])
             done.append(f"{len(volumes)} volumes")
@@ -144,7 +149,12 @@ def down(cluster: Cluster) -> list[str]:
         for bridge in found.bridges:
             run(["ip", "link", "delete", bridge], check=False)
     else:
-        logged(["vagrant", "destroy", "--force"], BUILD / "vagrant-destroy.log", timeout=600, env=vagrant_environment(cluster))
+        logged(
+            ["vagrant", "destroy", "--force"],
+            BUILD / "vagrant-destroy.log",
+            timeout=600,
+            env=vagrant_environment(cluster),
+        )
         done.append("machines")
     shutil.rmtree(cluster_dir(cluster.name), ignore_errors=True)
     return done

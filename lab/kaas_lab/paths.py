@@ -1,6 +1,7 @@
 """Where things lie.
 
-Everything that the lab builds is under ``build/``; the big caches (wheels, node image) move to ``$KAAS_CACHE_DIR`` when that is set.
+Everything that the lab builds is under ``build/``; the big caches (wheels, node image) move to ``$KAAS_CACHE_DIR``
+when that is set.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ LAB = BUILD / "lab"
 ARTIFACTS = BUILD / "artifacts"
 CLUSTERS = ROOT / "pillar" / "clusters"
 
-# Runtime state of an engine that the lab started. Outside build/ on purpose: a clone that was removed while its engine ran, and the next
-# clone on the same machine, must both find it. It is volatile, like the sysctls whose former values it holds.
+# Runtime state of an engine that the lab started. Outside build/ on purpose: a clone that was removed while its
+# engine ran, and the next clone on the same machine, must both find it. It is volatile, like the sysctls whose former
+# values it holds.
 ENGINE_RUN = Path("/run/kaas-lab-engine")
 ENGINE_DATA = BUILD / "engine"
 

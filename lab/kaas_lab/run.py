@@ -10,8 +10,8 @@ from pathlib import Path
 
 from .errors import LabError
 
-# cron, CI runners and sudo often leave out the folders where iptables, dockerd and sysctl live
-SBIN = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
+# cron, CI runners and sudo often leave out the folders where iptables, dockerd, sysctl and Go live
+SBIN = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/go/bin"]
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -34,7 +34,10 @@ def run(
     env: dict[str, str] | None = None,
     cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end and keep its output. With `check`, a failure raises LabError with the last lines of what it printed."""
+    """Run a program to its end and keep its output.
+
+    With `check`, a failure raises LabError with the last lines of what it printed.
+    """
     command = [str(part) for part in argv]
     try:
         done = subprocess.run(
@@ -81,9 +84,13 @@ def logged(argv: Sequence[str | Path], log: Path, *, timeout: float, env: dict[s
         except FileNotFoundError as err:
             raise LabError(f"{command[0]}: not installed") from err
         except subprocess.TimeoutExpired as err:
-            raise LabError(f"no end after {timeout:.0f} s: {' '.join(command)}\n{tail(log.read_text(errors='replace'))}") from err
+            raise LabError(
+                f"no end after {timeout:.0f} s: {' '.join(command)}\n{tail(log.read_text(errors='replace'))}"
+            ) from err
     if done.returncode != 0:
-        raise LabError(f"exit {done.returncode}: {' '.join(command)} (log: {log})\n{tail(log.read_text(errors='replace'))}")
+        raise LabError(
+            f"exit {done.returncode}: {' '.join(command)} (log: {log})\n{tail(log.read_text(errors='replace'))}"
+        )
 
 
 def streamed(argv: Sequence[str | Path], *, timeout: float) -> None:

@@ -19,14 +19,17 @@ HIGHSTATE_SECONDS = 1500
 def wait_connected(cluster: Cluster, timeout: float = 90) -> None:
     """Wait until every machine's minion has subscribed to the master.
 
-    A job published before a minion listens is lost for it and waits for its whole time-out, so ask the kernel, not Salt.
+    A job published before a minion listens is lost for it and waits for its whole time-out, so ask the kernel, not
+    Salt.
     """
     expected = {machine.address for machine in cluster.machines}
     ask = ["ss", "-Htn", "state", "established", "sport = :4505"]
 
     def ready() -> bool:
         listed = machines.execute(cluster, cluster.salt, ask, check=False).stdout
-        return expected <= {line.split()[-1].rsplit(":", 1)[0].removeprefix("[::ffff:").rstrip("]") for line in listed.splitlines()}
+        return expected <= {
+            line.split()[-1].rsplit(":", 1)[0].removeprefix("[::ffff:").rstrip("]") for line in listed.splitlines()
+        }
 
     wait("all minions to connect to the master", ready, timeout=timeout)
 
@@ -43,11 +46,15 @@ def ping(cluster: Cluster) -> None:
         if not absent:
             return
         time.sleep(1)
-    raise LabError(f"no answer to test.ping from: {', '.join(absent)}; see `lab/lab exec NODE journalctl -u salt-minion`")
+    raise LabError(
+        f"no answer to test.ping from: {', '.join(absent)}; see `lab/lab exec NODE journalctl -u salt-minion`"
+    )
 
 
 def highstate(cluster: Cluster) -> None:
-    """Run one `salt '*' state.highstate`; print one line per node as it returns; LabError with a report when anything failed."""
+    """Run one `salt '*' state.highstate`; print one line per node as it returns; LabError with a report when
+    anything failed.
+    """
     argv = machines.command(cluster, cluster.salt, ["salt", "*", "state.highstate", "--out=json", "--out-indent=-1"])
     returns: dict[str, Any] = {}
     begin = time.monotonic()
@@ -90,7 +97,8 @@ def highstate(cluster: Cluster) -> None:
 def line_of(node: str, value: Any, seconds: float) -> str:
     """One line about one node's return."""
     counted = summary.count(value)
-    return f"{node:<12} {counted.total:4} states {counted.changed:4} changed {counted.failed:3} failed  after {seconds:.1f} s"
+    numbers = f"{counted.total:4} states {counted.changed:4} changed {counted.failed:3} failed"
+    return f"{node:<12} {numbers}  after {seconds:.1f} s"
 
 
 def explain(cluster: Cluster, failure: summary.Failure) -> str:
@@ -109,7 +117,9 @@ def explain(cluster: Cluster, failure: summary.Failure) -> str:
 
 
 def _journal(cluster: Cluster, machine: Machine, unit: str) -> str:
-    shown = machines.execute(cluster, machine, ["systemctl", "show", "--property=LoadState", unit], check=False, timeout=20).stdout
+    shown = machines.execute(
+        cluster, machine, ["systemctl", "show", "--property=LoadState", unit], check=False, timeout=20
+    ).stdout
     if "LoadState=loaded" not in shown:
         return ""
     argv = ["journalctl", "--no-pager", "--output=short-iso", "--lines=20", f"--unit={unit}"]

@@ -1,7 +1,7 @@
 """Stamps: what was built from which inputs, so that it is built again when an input changes and only then.
 
-A product counts as built when the file `<product>.stamp` holds the key of its inputs. The stamp is written last, and products are built
-under another name and renamed, so that a killed run never leaves something that looks finished.
+A product counts as built when the file `<product>.stamp` holds the key of its inputs. The stamp is written last, and
+products are built under another name and renamed, so that a killed run never leaves something that looks finished.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from pathlib import Path
 
 
 def key(texts: Iterable[str] = (), files: Iterable[Path] = ()) -> str:
-    """Hash of texts, and of the names and contents of files and folders (hex, 16 digits). The order of `files` does not matter."""
+    """Hash of texts, and of the names and contents of files and folders (hex, 16 digits).
+
+    The order of `files` does not matter.
+    """
     digest = hashlib.sha256()
     for text in texts:
         digest.update(b"text\0" + text.encode() + b"\0")
@@ -44,7 +47,10 @@ def is_current(product: Path, wanted: str) -> bool:
 
 
 def build(product: Path, wanted: str, make: Callable[[Path], None]) -> bool:
-    """Build a product unless it is current. `make` gets a temporary path and fills it. Returns True when something was built."""
+    """Build a product unless it is current.
+
+    `make` gets a temporary path and fills it. Returns True when something was built.
+    """
     if is_current(product, wanted):
         return False
     product.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,10 @@ UNIT = re.compile(r"\b([A-Za-z0-9@_.-]+\.(?:service|mount|path|socket|timer))\b"
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed state. `function` is module.function; the sls is empty for errors that are not a state's (rendering, no return)."""
+    """One failed state.
+
+    `function` is module.function; the sls is empty for errors that are not a state's (rendering, no return).
+    """
 
     node: str
     id: str
@@ -77,7 +80,9 @@ def count(value: Any) -> Count:
 
 
 def failures(returns: dict[str, Any]) -> list[Failure]:
-    """The failures that explain the others: states that failed themselves, not for a requisite; errors of a whole node."""
+    """The failures that explain the others: states that failed themselves, not for a requisite; errors of a whole
+    node.
+    """
     found = []
     for node, value in sorted(returns.items()):
         states = _states(value)
@@ -89,7 +94,7 @@ def failures(returns: dict[str, Any]) -> list[Failure]:
             comment = str(state.get("comment", ""))
             if state.get("result") is not False or comment.startswith(REQUISITE):
                 continue
-            parts = (key.split("_|-") + ["", "", "", ""])[:4]
+            parts = [*key.split("_|-"), "", "", "", ""][:4]
             found.append(
                 Failure(
                     node,
@@ -109,6 +114,10 @@ def missing(returns: dict[str, Any], expected: list[str]) -> list[str]:
 
 
 def _states(value: Any) -> dict[str, dict[str, Any]] | None:
-    if isinstance(value, dict) and value and all(isinstance(state, dict) and "result" in state for state in value.values()):
+    if (
+        isinstance(value, dict)
+        and value
+        and all(isinstance(state, dict) and "result" in state for state in value.values())
+    ):
         return value
     return None

@@ -38,18 +38,24 @@ def interpreter() -> str:
     for candidate in filter(None, candidates):
         if run([candidate, "-c", probe], check=False).stdout.strip() == "True":
             return candidate
-    raise LabError("no Python 3.11 with venv found (the nodes are Debian 12): install python3 and python3-venv of Debian 12")
+    raise LabError(
+        "no Python 3.11 with venv found (the nodes are Debian 12): install python3 and python3-venv of Debian 12"
+    )
 
 
 def ensure(name: str) -> Path:
-    """Make or renew the environment of a group; returns its folder. Re-made only when a pin or the interpreter changed."""
+    """Make or renew the environment of a group; returns its folder.
+
+    Re-made only when a pin or the interpreter changed.
+    """
     folder = BUILD / FOLDERS[name]
     pins = group(name)
     python = interpreter()
     wanted = stamp.key([name, "3.11", *pins])
     if stamp.is_current(folder, wanted):
         return folder
-    # a virtual environment holds its own path, so it can't be built elsewhere and renamed: the stamp alone says that it is whole
+    # a virtual environment holds its own path, so it can't be built elsewhere and renamed: the stamp alone says that
+    # it is whole
     stamp.stamp_of(folder).unlink(missing_ok=True)
     stamp.remove(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,6 @@
-"""Wheels of Salt and of everything that it needs, built once on the host and installed without network in the node image."""
+"""Wheels of Salt and of everything that it needs, built once on the host and installed without network in the node
+image.
+"""
 
 from __future__ import annotations
 

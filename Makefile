@@ -1,0 +1,59 @@
+# Thin: every target calls one program that can be called without make too. `make` alone lists the targets.
+CLUSTER ?= demo
+PYTEST ?=
+
+TEST_BIN = build/venv/bin
+LINT_BIN = build/lint-venv/bin
+PYTHON_DIRS = _modules _pillar _runners _states _utils artifacts lab tests
+SHELL_FILES = $(shell git ls-files -co --exclude-standard | while read -r f; do \
+	[ -f "$$f" ] && head -c 40 "$$f" | grep -aqE '^\#!/bin/(ba)?sh' && echo "$$f"; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help lab lab-down status test check lint artifacts bench clean env
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
+	@echo 'CLUSTER=NAME chooses the cluster file pillar/clusters/NAME.sls (default: demo); PYTEST="..." adds arguments to pytest'
+
+lab: ## bring up the lab: a Kubernetes cluster on this host, from whatever is there
+	lab/lab --cluster $(CLUSTER) up
+
+lab-down: ## remove the lab's machines; with the last cluster also the engine and what it changed on the host
+	lab/lab --cluster $(CLUSTER) down
+
+status: ## show machines, nodes and how to use them
+	lab/lab --cluster $(CLUSTER) status
+
+artifacts: ## build the programs and images that the cluster installs
+	lab/lab prerequisites
+	artifacts/build
+
+test: env ## everything: linters, then unit, render, live and lab tests (brings the lab up)
+	@status=0; $(MAKE) --no-print-directory lint || status=1; \
+	artifacts/build || exit 1; \
+	$(TEST_BIN)/pytest tests/unit tests/render tests/live tests/lab $(PYTEST) || status=1; exit $$status
+
+check: env lint ## linters, unit and render tests, the Vagrantfile: what needs no machines
+	CLUSTER=$(CLUSTER) VAGRANT_HOME=$(CURDIR)/build/vagrant-home VAGRANT_DOTFILE_PATH=$(CURDIR)/build/vagrant-check \
+	  VAGRANT_CHECKPOINT_DISABLE=1 vagrant validate --ignore-provider
+	$(TEST_BIN)/pytest -q tests/unit tests/render $(PYTEST)
+
+lint: ## linters alone
+	@lab/lab venv lint > /dev/null
+	$(LINT_BIN)/ruff check .
+	$(LINT_BIN)/mypy
+	PATH=$(CURDIR)/$(LINT_BIN):$$PATH yamllint --strict .
+	$(LINT_BIN)/salt-lint $$(git ls-files -co --exclude-standard 'salt/*.sls')
+	shellcheck $(SHELL_FILES)
+
+bench: env ## measure bring-up against kubeadm, the no-op highstate and memory
+	bench/run
+
+env:
+	lab/lab prerequisites
+	@lab/lab venv test > /dev/null
+	@lab/lab venv lint > /dev/null
+
+clean: ## remove all clusters and everything built (not the folder that KAAS_CACHE_DIR names)
+	for file in pillar/clusters/*.sls; do lab/lab --cluster $$(basename $$file .sls) down || exit 1; done
+	rm -rf build
