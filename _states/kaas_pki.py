@@ -143,8 +143,8 @@ def _refuse_foreign(policies, authorities, ca_id):
                 return f"{authority}: {error}"
             if not known & offered:
                 return (
-                    f"its {authority} authority is not the one that this node trusts ({path}). Restore {ca_id}'s authorities from a "
-                    f"backup; if the change is wanted, remove that file on all nodes and run the highstate again"
+                    f"its {authority} authority is not the one that this node trusts ({path}). Restore {ca_id}'s "
+                    f"authorities from a backup; if the change is wanted, remove that file on all nodes and apply again"
                 )
     return None
 

@@ -2,15 +2,12 @@
 Certificates of a cluster: which ones a node holds, how they are issued, what is wrong with one.
 
 Pure functions over PEM text and plain data. The same table (:data:`PURPOSES`) tells the master what a node's pillar
-lists,
-the CA minion what it may grant, and the node what it must find on its disk.
+lists, the CA minion what it may grant, and the node what it must find on its disk.
 
-A *topology* is ``{name, domain, api: {address, port, vip}, network: {services, plugin, ...}, nodes: {name: {id,
-address, roles}}}``,
+A *topology* is ``{name, domain, api: {address}, network: {services, plugin}, nodes: {name: {id, address, roles}}}``,
 optionally with ``certificates: {days, renew_before_days}``.
 A *policy* is ``{ca, common_name, organization, usages, dns, ip, days, renew_before_days, cert, key, ca_file}``:
-everything about one certificate
-except its public key, so that a requester has nothing to choose.
+everything about one certificate except its public key, so that a requester has nothing to choose.
 """
 
 import datetime
@@ -51,7 +48,7 @@ USAGES = {SERVER: ExtendedKeyUsageOID.SERVER_AUTH, CLIENT: ExtendedKeyUsageOID.C
 # One row per purpose, kubeadm's subjects and files. "{node}" is the node's name; `sans` names a function below.
 # The kubelet client of the apiserver has no organization: RBAC binds this very user to system:kubelet-api-admin,
 # so that the certificate is worth nothing beyond the kubelets.
-PURPOSES = {
+PURPOSES: dict[str, dict] = {
     "etcd-server": {
         "roles": ["etcd"],
         "ca": "etcd",
@@ -193,7 +190,7 @@ def _sans_node(topology, name, node):
 
 
 def _sans_apiserver(topology, name, node):
-    """All names under which any apiserver of the cluster may be dialled; equal on all masters, as clients may meet any of them."""
+    """All names under which any apiserver of the cluster may be dialled: clients may meet any of them."""
     masters = _masters(topology)
     domain = topology["domain"]
     services = str(topology["network"]["services"]).split(",")
@@ -253,7 +250,7 @@ def policies(topology, node):
 
 
 def authority_files(directory):
-    """Where the CA minion keeps the authorities of the cluster in `directory`: ``{name: {certificate: path, key: path}}``."""
+    """The authorities in a directory of the CA minion: ``{name: {certificate: path, key: path}}``."""
     return {
         name: {"certificate": f"{directory}/{row['file']}.crt", "key": f"{directory}/{row['file']}.key"}
         for name, row in AUTHORITIES.items()
@@ -276,7 +273,7 @@ def public_key(key_pem):
 
 
 def create_ca(common_name, years=10, now=None):
-    """A new authority: ``{"certificate": PEM, "key": PEM}``, EC P-256, self-signed, may sign leaves only (path length 0)."""
+    """A new authority: ``{"certificate": PEM, "key": PEM}``, EC P-256, self-signed, for leaves only (path length 0)."""
     now = now or _now()
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name(common_name, [])
@@ -451,7 +448,7 @@ def _extension_problems(extensions, policy):
 
 
 def describe(cert_pem):
-    """What may be shown of a certificate: ``{subject, serial (hex), not_before, not_after (ISO 8601, UTC)}``. Raises PkiError."""
+    """What may be shown of a certificate: ``{subject, serial (hex), not_before, not_after (ISO 8601)}``."""
     try:
         certificate = x509.load_pem_x509_certificate(_bytes(cert_pem))
     except ValueError:
