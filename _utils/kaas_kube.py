@@ -149,7 +149,10 @@ def _as_file(material: Object) -> Any:
 class Client:
     """One API server connection. Not for use by several threads at once."""
 
-    Error = KubeError
+    @property
+    def Error(self) -> type[KubeError]:
+        """The class to catch. Looked up late: Salt's loader may execute this file again, which makes a new class."""
+        return KubeError
 
     def __init__(self, config: Object, patience: float = 20) -> None:
         import urllib3
@@ -207,7 +210,7 @@ class Client:
                     return payload
                 failure = _refusal(answer.status, payload, f"{method} {path}")
                 wait = max(pause, min(_seconds(answer.headers.get("Retry-After")), 5))
-            if not _worth_retrying(failure, attempt) or time.monotonic() + wait > deadline:
+            if not _worth_retrying(failure, attempt, body) or time.monotonic() + wait > deadline:
                 raise failure
             time.sleep(wait)
             pause = min(pause * 2, 1)
@@ -385,7 +388,7 @@ def _refusal(status: int, payload: Any, what: str) -> KubeError:
     )
 
 
-def _worth_retrying(failure: KubeError, attempt: int) -> bool:
+def _worth_retrying(failure: KubeError, attempt: int, body: Object | None) -> bool:
     """Say whether the same request may succeed a little later."""
     if failure.unreachable or failure.status in BUSY:
         return True
@@ -393,5 +396,7 @@ def _worth_retrying(failure: KubeError, attempt: int) -> bool:
     if failure.status == 500:
         # A webhook or etcd that is not up yet; any other server error may be ours, so only a second look.
         return "webhook" in text or "etcd" in text or "/readyz" in text or attempt < 3
-    # Two writers met (creation race, stale resourceVersion inside the server); a field conflict names its fields.
-    return failure.status == 409 and not failure.fields and "precondition" not in text.lower() and attempt < 5
+    # Two writers met inside the server. Not so when fields are in conflict, or when we asked for this very refusal.
+    meta = (body or {}).get("metadata") or {}
+    ours = failure.fields or "uid" in meta or "resourceVersion" in meta or "preconditions" in (body or {})
+    return failure.status == 409 and not ours and attempt < 5
