@@ -227,7 +227,7 @@ class Client:
                 f"{self.server}: its certificate is not accepted: {cause.verify_message}; "
                 "check the API's certificate names and the CA in the kubeconfig",
             )
-        text = str(error).split("object at 0x")[-1].split(">: ")[-1]
+        text = str(error).rpartition("): ")[2]  # without "HTTPSConnection(host=..., port=...): "
         return KubeError(f"{self.server} does not answer: {text}", unreachable=True)
 
     def wait_ready(self, timeout: float) -> Any:
