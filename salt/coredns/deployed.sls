@@ -25,9 +25,14 @@
     loadbalance
 }
 {% endset %}
+include:
+  - rbac.deployed
+
 coredns-deployed:
   kaas_object.applied:
     - name: coredns
+    - require:
+        - kaas_object: rbac-deployed
     - objects:
         - apiVersion: v1
           kind: ServiceAccount

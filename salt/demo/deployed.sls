@@ -62,9 +62,14 @@
                       readOnlyRootFilesystem: true
                       capabilities: {drop: [ALL]}
 {%- endmacro %}
+include:
+  - rbac.deployed
+
 demo-deployed:
   kaas_object.applied:
     - name: demo
+    - require:
+        - kaas_object: rbac-deployed
     - objects:
         - apiVersion: v1
           kind: Namespace

@@ -1,7 +1,12 @@
 {%- set rbac = 'rbac.authorization.k8s.io' %}
+include:
+  - rbac.deployed
+
 metrics-server-deployed:
   kaas_object.applied:
     - name: metrics-server
+    - require:
+        - kaas_object: rbac-deployed
     - objects:
         - apiVersion: v1
           kind: ServiceAccount

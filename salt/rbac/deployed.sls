@@ -1,8 +1,14 @@
 # Rights that no bootstrap policy of the API server gives: kubeadm's group of administrators, and the API server itself
 # towards the kubelets (logs, exec, port-forward, metrics).
+include:
+  - kube-apiserver.running
+
 rbac-deployed:
   kaas_object.applied:
     - name: rbac
+    # Without an API server, no other state of objects shall wait for it again.
+    - require:
+        - kaas_service: kube-apiserver.service
     - objects:
         - apiVersion: rbac.authorization.k8s.io/v1
           kind: ClusterRoleBinding

@@ -4,9 +4,14 @@
 {%- for name, node in pillar.kaas.nodes.items() if 'master' in node.roles or 'worker' in node.roles %}
 {%- do names.append(name) %}
 {%- endfor %}
+include:
+  - rbac.deployed
+
 flannel-deployed:
   kaas_object.applied:
     - name: flannel
+    - require:
+        - kaas_object: rbac-deployed
     - objects:
 {%- for name in names %}
         - apiVersion: {{ rbac }}/v1
