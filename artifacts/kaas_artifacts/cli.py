@@ -258,10 +258,15 @@ def run(args: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
+def interrupt(*_: object) -> None:
+    """Handler of SIGTERM: end as at Ctrl-C, whose own signal a shell's background job inherits as ignored."""
+    raise KeyboardInterrupt
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry point; exit status 0 done, 1 something failed, 130 interrupted."""
     args = arguments(argv)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         return run(args)
     except BuildError as error:

@@ -14,11 +14,11 @@ FORMAT = 1      # raise it when the builder changes what it makes from the same 
 def sha256_file(path: Path) -> str:
     """Hex sha256 of a file's content; read once per process as long as the file stays what it is."""
     status = path.stat()
-    return _sha256(path, status.st_ino, status.st_size, status.st_mtime_ns)
+    return _sha256(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @functools.lru_cache(maxsize=4096)
-def _sha256(path: Path, _inode: int, _size: int, _mtime: int) -> str:
+def _sha256(path: Path, _inode: int, _size: int, _mtime: int, _ctime: int) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
