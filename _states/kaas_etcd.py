@@ -96,7 +96,8 @@ def recorded(name, timeout=60):
     if known != identifier:
         comment = (
             f"This member is part of etcd cluster {identifier}, but the CA minion recorded {known} for {name}: etcd "
-            f"was set up anew, or twice. If this one is right, run `salt {_ca()} kaas_ca.forget_etcd {name}` on the master"
+            f"was set up anew, or twice. If this one is right, run on the master: "
+            f"salt {_ca()} kaas_ca.forget_etcd {name}"
         )
         return {**ret, "result": False, "comment": comment}
     __utils__["kaas_file.write"](marker, identifier + "\n")

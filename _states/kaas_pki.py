@@ -18,8 +18,7 @@ PRIVATE_DIRECTORY = "/var/lib/kubelet/"
 
 def certificates(name, timeout=60):
     """
-    Every certificate that the node's pillar (``kaas:certificates``) lists exists, is valid, and has at least a third
-    of its life left.
+    Every certificate that the node's pillar (``kaas:certificates``) lists exists, is right, and is not about to expire.
 
     timeout: seconds to wait for the CA minion, which may be set up by the very same highstate. When all is well nobody
     is asked.

@@ -69,7 +69,7 @@ def plan(me, members, live, data, recorded):
         if recorded:
             reason = (
                 f"cluster {recorded} was formed before, this member has no data, and no other member answers. Start "
-                "the other members, or restore a snapshot on all of them; a second, empty cluster is never formed by itself"
+                "the other members, or restore a snapshot on all of them; a second, empty cluster is not formed"
             )
             return {"action": "refuse" if len(members) == 1 else "wait", "reason": reason}
         return {"action": "new", "reason": "first formation", "initial_cluster": initial_cluster(members)}

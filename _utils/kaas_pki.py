@@ -369,9 +369,8 @@ def problems(cert_pem, key_pem, ca_pem, policy, *, now=None, renew_before_days=N
     What is wrong with a certificate on a node's disk, as a list of short reasons; empty means: leave it alone.
 
     ca_pem may hold several authorities (while they are being rotated): one of them must have signed. None stands for a
-    missing file.
-    A certificate is due when less than `renew_before_days` (by default the policy's), but at most a third of its life
-    time, is left.
+    missing file. A certificate is due when less than `renew_before_days` (by default the policy's), but at most half of
+    its life time, is left.
     """
     now = now or _now()
     renew_before_days = (
@@ -412,7 +411,7 @@ def _time_problems(certificate, signers, policy, now, renew_before_days):
     # At the end of the authority's own life a new certificate would live no longer: renewing again and again gains
     # nothing.
     capped = any(signer.not_valid_after_utc <= certificate.not_valid_after_utc for signer in signers)
-    if left < datetime.timedelta(days=min(renew_before_days, policy["days"] / 3)) and not capped:
+    if left < datetime.timedelta(days=min(renew_before_days, policy["days"] / 2)) and not capped:
         return [f"expires soon ({certificate.not_valid_after_utc:%Y-%m-%d})"]
     return []
 
