@@ -275,3 +275,6 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; what is finished stays", file=sys.stderr)
         return 130
+    except BrokenPipeError:         # `artifacts/build --list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
