@@ -3,8 +3,12 @@ import hashlib
 import json
 import os
 import re
+import signal
+import subprocess
 import sys
 import tarfile
+import threading
+import time
 from io import BytesIO
 from pathlib import Path
 
@@ -314,6 +318,36 @@ def test_only_network_faults_are_tried_again(unit, tmp_path, monkeypatch, output
     with pytest.raises(BuildError):
         gobuild.build(unit, tmp_path / "out", tmp_path / "out/.state", fake, 2)
     assert fake.calls == calls
+
+
+def test_stop_ends_what_runs_and_what_that_started(tmp_path):
+    children, status = gobuild.Children(), []
+    command = ["sh", "-c", "sleep 60 & echo $! > child; wait"]
+    thread = threading.Thread(target=lambda: status.append(
+        children.run(command, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, log=tmp_path / "log")))
+    thread.start()
+    end = time.monotonic() + 10
+    while not ((tmp_path / "child").is_file() and (tmp_path / "child").read_text().strip()) and time.monotonic() < end:
+        time.sleep(0.005)
+    children.stop()
+    thread.join(10)
+    assert status and status[0] < 0
+    child = Path("/proc", (tmp_path / "child").read_text().strip(), "stat")
+    while child.exists() and child.read_text().split()[2] != "Z" and time.monotonic() < end:
+        time.sleep(0.005)
+    assert not child.exists() or child.read_text().split()[2] == "Z"
+    with pytest.raises(BuildError, match="interrupted"):
+        children.run(command, cwd=tmp_path, env={}, log=tmp_path / "log")
+
+
+def test_sigterm_ends_the_builder_though_sigint_is_ignored(tmp_path):
+    """A shell's background job inherits SIGINT as ignored; SIGTERM must not depend on it."""
+    code = ("import os, signal, sys; sys.path.insert(0, sys.argv[1]); from kaas_artifacts import cli\n"
+            "cli.run = lambda args: os.kill(os.getpid(), signal.SIGTERM) or signal.pause()\n"
+            "sys.exit(cli.main([]))")
+    done = subprocess.run([sys.executable, "-c", code, str(ARTIFACTS)], timeout=20, capture_output=True,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    assert done.returncode == 130, done.stderr
 
 
 # --- stamps -------------------------------------------------------------------------------------------------------
