@@ -1,0 +1,106 @@
+"""Keys and secrets lie only where they are needed, and only root reads them."""
+
+import pytest
+
+FOLDERS = "/etc/kubernetes /etc/etcd /var/lib/kubelet/pki /etc/kaas"
+KEYS = f"find {FOLDERS} -name '*.key' -printf '%m %U:%G %p\\n' 2>/dev/null"
+# "PUBLIC KEY'S HASH PATH" of each private key, and of each authority's certificate, anywhere on the machine
+PRIVATE = """
+find / /var/lib/kubelet /var/lib/etcd -xdev \\( -name '*.key' -o -name '*.pem' \\) -type f -size -32k ! -path '/usr/*' ! -path '/opt/salt/*' 2>/dev/null |
+while read -r file; do
+  grep -q 'PRIVATE KEY' "$file" && echo "$(openssl pkey -in "$file" -pubout 2>/dev/null | sha256sum | cut -c-64) $file"
+done
+true
+"""
+AUTHORITIES = 'for file in "$1"/*.crt; do openssl x509 -in "$file" -noout -pubkey | sha256sum | cut -c-64; done'
+
+
+def test_keys_belong_to_root_alone(cluster):
+    """Every private key on every machine has mode 0600 and belongs to root."""
+    for name in cluster.machines:
+        lines = cluster.shell(name, KEYS, check=False).splitlines()
+        assert lines, f"{name} has no keys at all"
+        assert [line for line in lines if not line.startswith("600 0:0 ")] == [], name
+
+
+def test_kubeconfigs_belong_to_root_alone(cluster):
+    """Every kubeconfig has mode 0600."""
+    for node in cluster.kubelets:
+        modes = cluster.shell(node, "stat -c '%a %U %n' /etc/kubernetes/*.conf").splitlines()
+        assert [line for line in modes if not line.startswith("600 root ")] == [], node
+
+
+def test_administrators_are_on_masters_only(cluster):
+    """admin.conf and super-admin.conf, and their keys, exist on masters and nowhere else."""
+    for node in cluster.nodes:
+        for path in ("admin.conf", "super-admin.conf", "pki/admin.key", "pki/super-admin.key"):
+            assert cluster.host(node).file(f"/etc/kubernetes/{path}").exists == (node in cluster.masters), (
+                f"{node} {path}"
+            )
+
+
+def test_etcd_data_is_private(cluster):
+    """The data of etcd holds every secret of the cluster: only root may enter."""
+    for node in cluster.etcd:
+        folder = cluster.host(node).file("/var/lib/etcd")
+        assert (folder.mode, folder.user) == (0o700, "root"), node
+
+
+@pytest.mark.parametrize("path", ["/etc/kubernetes/encryption.yaml"])
+def test_encryption_keys_are_private(cluster, path):
+    """The keys of the encryption at rest: masters only, 0600."""
+    for node in cluster.nodes:
+        file = cluster.host(node).file(path)
+        assert file.exists == (node in cluster.masters), node
+        if file.exists:
+            assert (file.mode, file.user) == (0o600, "root"), node
+
+
+def test_signing_keys_are_on_masters_only(cluster):
+    """The service-account key and the signer of certificate requests exist on masters and nowhere else."""
+    for node in cluster.nodes:
+        found = cluster.shell(node, "find / -xdev -name sa.key -o -xdev -name csr-signer.key 2>/dev/null", check=False)
+        assert bool(found.strip()) == (node in cluster.masters), f"{node}: {found}"
+
+
+def test_keys_of_the_authorities_stay_on_the_ca_minion(cluster):
+    """No file on a node holds the private key of an authority, under whatever name; on the CA minion they are private."""
+    folder = f"/etc/kaas/pki/{cluster.name}"
+    authorities = set(cluster.shell("salt", AUTHORITIES, folder).split())
+    assert len(authorities) >= 3
+    held = cluster.shell("salt", PRIVATE).splitlines()
+    assert authorities <= {line.split()[0] for line in held}, "the search does not find the keys where they are"
+    for node, text in cluster.everywhere(lambda node: cluster.shell(node, PRIVATE), cluster.nodes).items():
+        assert text, f"the search found no key at all on {node}"
+        assert [line for line in text.splitlines() if line.split()[0] in authorities] == [], node
+
+
+@pytest.mark.parametrize("folder", ["pki", "secrets"])
+def test_folders_of_the_ca_and_the_master_are_private(cluster, folder):
+    """The authorities' folder and the master's secrets: 0700, files with secrets 0600."""
+    path = f"/etc/kaas/{folder}/{cluster.name}"
+    host = cluster.host("salt")
+    assert (host.file(path).mode, host.file(path).user) == (0o700, "root")
+    keys = cluster.shell("salt", f"stat -c '%a %U %n' {path}/*key*").splitlines()
+    assert keys
+    assert [line for line in keys if not line.startswith("600 root ")] == []
+
+
+def test_nodes_get_the_secrets_of_their_roles_only(cluster):
+    """The pillar of a node that is no master has no secrets."""
+    for minion, secrets in cluster.salt(cluster.nodes, "pillar.get", "kaas:secrets", "unmask=True").items():
+        master = minion in {cluster.id(name) for name in cluster.masters}
+        assert bool(secrets) == master, minion
+
+
+def test_no_secret_reaches_the_job_cache(cluster):
+    """What the states printed, and the master keeps, holds neither the service-account key nor an encryption key."""
+    script = """
+    jobs=/var/cache/salt/master/jobs
+    [ -d "$jobs" ] || { echo "no job cache in $jobs"; exit 0; }
+    sed -n 2p "$1/sa.key" > /run/kaas-needle
+    cat "$1"/encryption-key* >> /run/kaas-needle
+    grep -rlFf /run/kaas-needle "$jobs" | head
+    rm /run/kaas-needle
+    """
+    assert cluster.shell("salt", script, f"/etc/kaas/secrets/{cluster.name}").strip() == ""

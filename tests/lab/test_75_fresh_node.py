@@ -1,0 +1,47 @@
+"""A node taken away leaves nothing behind; a dry run on a fresh node does nothing; a highstate brings it in."""
+
+import pytest
+
+HIGHLY_AVAILABLE = True
+
+LEFT = r"""
+systemctl list-unit-files --plain --no-legend | grep -E '^(etcd|kube|containerd|flannel|haproxy|keepalived)' |
+  grep -vE '^(haproxy|keepalived|containerd)\.service (disabled|masked)'
+find /opt/kaas /etc/kubernetes /etc/etcd /etc/containerd /etc/flannel /etc/cni /var/lib/kubelet/pki /run/flannel ! -type d 2>/dev/null
+find /usr/local/bin -lname '/opt/kaas/*'
+ps -eo args | grep -E '(/opt/kaas|/usr/local/bin/(kube|flannel|containerd|etcd)|containerd-shim)' | grep -v grep
+true
+"""
+
+
+@pytest.fixture(scope="module")
+def node(cluster):
+    """The last worker, taken out of the cluster by `state.apply node.absent`."""
+    name = cluster.workers[-1]
+    cluster.apply(name, "node.absent").assert_fine()
+    yield name
+    cluster.highstate(name)
+
+
+def test_absent_leaves_nothing(cluster, node):
+    """No unit, no program, no configuration, no key, no process is left; a second `node.absent` finds nothing."""
+    assert cluster.shell(node, LEFT, check=False).splitlines() == []
+    assert cluster.apply(node, "node.absent").assert_fine().changed() == []
+
+
+def test_dry_run_on_a_fresh_node(cluster, node):
+    """`test=True` where nothing is installed yet: no state fails, much is predicted, nothing is done."""
+    before = cluster.fingerprint([node])
+    found = cluster.highstate(node, test=True).assert_fine()
+    assert len(found.changed()) > 10
+    assert cluster.fingerprint([node]) == before
+    assert cluster.shell(node, LEFT, check=False).splitlines() == []
+
+
+def test_highstate_brings_the_node_back(cluster, node):
+    """One highstate of that node alone: Ready again, its NodePort answers; the next one has no work."""
+    cluster.highstate(node).assert_fine()
+    cluster.wait_nodes_ready(60)
+    cluster.wait_workloads()
+    assert cluster.demo(node)["role"] == "frontend"
+    cluster.highstate(node).assert_clean()
