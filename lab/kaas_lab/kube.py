@@ -134,7 +134,21 @@ def wait_ready(cluster: Cluster, timeout: float = 180) -> None:
         states = node_states(query(cluster, "get", "nodes"))
         return all(states.get(name) for name in expected)
 
-    wait(f"nodes {', '.join(sorted(expected))} to be Ready", ready, timeout=timeout, every=0.5)
+    try:
+        wait(f"nodes {', '.join(sorted(expected))} to be Ready", ready, timeout=timeout, every=0.5)
+    except LabError as err:
+        raise LabError("\n".join([str(err), *not_ready(query(cluster, "get", "nodes"), expected)])) from err
+
+
+def not_ready(nodes: dict[str, Any], expected: set[str]) -> list[str]:
+    """One line for each expected node that is absent or not Ready, with the kubelet's reason."""
+    found = {node["metadata"]["name"]: node for node in nodes.get("items", [])}
+    lines = [f"    {name}: not registered" for name in sorted(expected - set(found))]
+    for name in sorted(expected & set(found)):
+        for condition in found[name].get("status", {}).get("conditions", []):
+            if condition["type"] == "Ready" and condition["status"] != "True":
+                lines.append(f"    {name}: {condition.get('reason', '')}: {condition.get('message', '')}")
+    return lines
 
 
 def demo_port(services: dict[str, Any]) -> int | None:
@@ -171,8 +185,27 @@ def wait_demo(cluster: Cluster, timeout: float = 180) -> str:
         url.append(found)
         return True
 
-    wait("the demo application to answer", ready, timeout=timeout, every=0.5)
+    try:
+        wait("the demo application to answer", ready, timeout=timeout, every=0.5)
+    except LabError as err:
+        raise LabError(
+            "\n".join([str(err), *pods_not_ready(query(cluster, "get", "pods", "--all-namespaces"))])
+        ) from err
     return url[0]
+
+
+def pods_not_ready(pods: dict[str, Any]) -> list[str]:
+    """One line for each pod that is neither Ready nor finished: where it is and what its conditions say."""
+    lines = []
+    for pod in pods.get("items", []):
+        status = pod.get("status", {})
+        bad = [item for item in status.get("conditions", []) if item["status"] != "True"]
+        if status.get("phase") == "Succeeded" or not bad:
+            continue
+        name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        where = pod.get("spec", {}).get("nodeName", "no node")
+        lines.append(f"    {name} on {where}: {status.get('phase')}: {bad[-1].get('message') or bad[-1]['type']}")
+    return lines
 
 
 def answers(url: str) -> bool:
