@@ -1,0 +1,1 @@
+"""Measures of the lab's cluster: bring-up against kubeadm, no-op highstate, memory and CPU at rest."""
