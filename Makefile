@@ -4,7 +4,6 @@ PYTEST ?=
 
 TEST_BIN = build/venv/bin
 LINT_BIN = build/lint-venv/bin
-PYTHON_DIRS = _modules _pillar _runners _states _utils artifacts lab tests
 SHELL_FILES = $(shell git ls-files -co --exclude-standard | while read -r f; do \
 	[ -f "$$f" ] && head -c 40 "$$f" | grep -aqE '^\#!/bin/(ba)?sh' && echo "$$f"; done)
 
@@ -38,16 +37,19 @@ check: env lint ## linters, unit and render tests, the Vagrantfile: what needs n
 	  VAGRANT_CHECKPOINT_DISABLE=1 vagrant validate --ignore-provider
 	$(TEST_BIN)/pytest -q tests/unit tests/render $(PYTEST)
 
-lint: ## linters alone
+lint: ## linters alone (all of them run, whatever the first one finds)
 	@lab/lab venv lint > /dev/null
-	$(LINT_BIN)/ruff check .
-	$(LINT_BIN)/mypy
-	PATH=$(CURDIR)/$(LINT_BIN):$$PATH yamllint --strict .
-	$(LINT_BIN)/salt-lint $$(git ls-files -co --exclude-standard 'salt/*.sls')
-	shellcheck $(SHELL_FILES)
+	@status=0; export PATH=$(CURDIR)/$(LINT_BIN):$$PATH; \
+	check() { echo "$$1"; shift; "$$@" || status=1; }; \
+	check ruff ruff check --quiet --output-format concise .; \
+	check mypy mypy --no-error-summary; \
+	check yamllint yamllint --strict .; \
+	check salt-lint salt-lint $$(git ls-files -co --exclude-standard 'salt/*.sls'); \
+	check shellcheck shellcheck $(SHELL_FILES); \
+	exit $$status
 
 bench: env ## measure bring-up against kubeadm, the no-op highstate and memory
-	bench/run
+	bench/bench all
 
 env:
 	lab/lab prerequisites
