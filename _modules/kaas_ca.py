@@ -46,7 +46,8 @@ def issue(request=None, *args, **kwargs):
     Certificates for the node that asks.
 
     request: JSON ``{purpose: public key (PEM)}``. Who asks decides about everything else.
-    Returns ``{"certificates": {purpose: PEM}, "authorities": {name: PEM}}`` or ``{"error": message, "retry": bool}``.
+    Returns ``{"certificates": {purpose: PEM}, "authorities": {name: PEM}}``, for a node with the role etcd also
+    ``"etcd"`` as :func:`bootstrap` does, or ``{"error": message, "retry": bool}``.
 
     CLI Example (on a node, by hand)::
 
@@ -162,7 +163,7 @@ def _parse(request):
 
 
 def _issue(requester, request):
-    cluster, _, policies = _granted(requester, set(request))
+    cluster, node, policies = _granted(requester, set(request))
     authorities = _load_authorities(cluster)
     certificates = {}
     for purpose, public_key in request.items():
@@ -175,10 +176,14 @@ def _issue(requester, request):
             raise Refused(f"{purpose}: {error}") from None
     _record(cluster, requester, certificates)
     wanted = {"kubernetes"} | {policy["ca"] for policy in policies.values()}
-    return {
+    answer = {
         "certificates": certificates,
         "authorities": {name: authorities[name]["certificate"] for name in sorted(wanted)},
     }
+    if "etcd" in node["roles"]:
+        # What `bootstrap` would answer: a new member asks for it next, and a call costs half a second.
+        answer["etcd"] = _read_bootstrap(cluster)
+    return answer
 
 
 def _bootstrap(requester, request):

@@ -85,6 +85,9 @@ def _obtain(policies, faulty, ca_id, deadline, changes):
             return f"No certificates from the CA minion {ca_id}{tries}: {error}"
         time.sleep(PAUSE)
 
+    if "etcd" in answer:
+        # For kaas_etcd.configured later in the same run, which needs not ask again.
+        __context__["kaas_etcd.record"] = answer["etcd"]
     for path, authority in _authority_files(policies).items():
         text = answer["authorities"][authority]
         if _read(path) != text:

@@ -18,6 +18,7 @@ class Loaded:
     """
     ``.modules`` and ``.states`` (``"kaas_pki.certificates"`` -> function) of a minion with this pillar.
 
+    ``.context`` is what states leave for each other during a run.
     only: names of the modules and states to load. fakes: execution functions that stand in for Salt's (``{"publish.publish": f}``).
     Other keywords are minion options, for example ``test=True``.
     """
@@ -34,7 +35,10 @@ class Loaded:
         utils = salt.loader.utils(opts, loaded_base_name=base)
         self.modules = salt.loader.minion_mods(opts, utils=utils, whitelist=list(only), loaded_base_name=base)
         functions = Functions(self.modules, fakes or {})
-        self.states = salt.loader.states(opts, functions, utils, None, whitelist=list(only), loaded_base_name=base)
+        self.context = {}
+        self.states = salt.loader.states(
+            opts, functions, utils, None, whitelist=list(only), context=self.context, loaded_base_name=base
+        )
 
 
 class Functions(dict):

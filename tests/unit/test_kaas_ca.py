@@ -108,6 +108,13 @@ def test_authorities_are_those_of_the_nodes_purposes(ca, requester, purpose, aut
     assert set(ca.issue(requester, {purpose: PUBLIC})["authorities"]) == authorities
 
 
+def test_etcd_nodes_learn_on_the_way_whether_their_cluster_was_formed(ca):
+    assert "etcd" not in ca.issue("w1.demo", {"kubelet": PUBLIC})
+    assert ca.issue("e1.demo", {"etcd-peer": PUBLIC})["etcd"] == {"cluster_id": None, "recorded": None}
+    ca.bootstrap("m1.demo", {"cluster_id": "cafe1"})
+    assert ca.issue("e1.demo", {"etcd-peer": PUBLIC})["etcd"]["cluster_id"] == "cafe1"
+
+
 def test_journal_tells_what_was_issued(ca):
     ca.issue("w1.demo", {"kubelet": PUBLIC})
     answer = ca.issue("m1.demo", {"admin": PUBLIC})

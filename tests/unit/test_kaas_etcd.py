@@ -234,6 +234,15 @@ def test_configured_forms_a_cluster_that_never_was(node, tmp_path):
     assert minion.calls == [{}]
 
 
+@pytest.mark.parametrize(("record", "result"), [(NEVER["ca"], True), (FORMED["ca"], False)])
+def test_configured_uses_what_came_with_the_certificates(node, record, result):
+    minion = node({})
+    minion.context["kaas_etcd.record"] = record
+    assert minion.configured()["result"] is result
+    assert minion.calls == []
+    assert minion.context == {}
+
+
 def test_configured_keeps_the_decision_once_there_is_data(node, tmp_path):
     minion = node(NEVER)
     minion.configured()

@@ -454,6 +454,15 @@ def test_state_renews_one_and_keeps_its_key(node):
     assert {name for name in after if after[name] != before[name]} == {"etc/kubernetes/pki/flannel.crt"}
 
 
+def test_state_hands_the_etcd_record_on(node):
+    minion = node()
+    good = minion.ca.good
+    record = {"cluster_id": None, "recorded": None}
+    minion.ca.good = lambda request: {"ca": {**good(request)["ca"], "etcd": record}}
+    assert minion.apply()["result"] is True
+    assert minion.context["kaas_etcd.record"] == record
+
+
 def test_state_replaces_a_key_that_cannot_be_used(node):
     minion = node()
     minion.apply()
