@@ -21,18 +21,19 @@ def key(texts: Iterable[str] = (), files: Iterable[Path] = ()) -> str:
     digest = hashlib.sha256()
     for text in texts:
         digest.update(b"text\0" + text.encode() + b"\0")
-    for path in sorted(_expanded(files)):
-        mode = b"x" if os.access(path, os.X_OK) else b"-"
-        digest.update(b"file\0" + path.name.encode() + b"\0" + mode + hashlib.sha256(path.read_bytes()).digest())
+    # sorted by what they are, not by where the repository lies: clones share caches
+    for entry in sorted(_entries(files)):
+        digest.update(b"file\0" + entry)
     return digest.hexdigest()[:16]
 
 
-def _expanded(files: Iterable[Path]) -> Iterable[Path]:
-    for path in files:
-        if path.is_dir():
-            yield from (inner for inner in path.rglob("*") if inner.is_file())
-        elif path.is_file():
-            yield path
+def _entries(files: Iterable[Path]) -> Iterable[bytes]:
+    for root in files:
+        for path in root.rglob("*") if root.is_dir() else [root]:
+            if path.is_file():
+                name = path.relative_to(root.parent).as_posix()
+                mode = b"x" if os.access(path, os.X_OK) else b"-"
+                yield name.encode() + b"\0" + mode + hashlib.sha256(path.read_bytes()).digest()
 
 
 def stamp_of(product: Path) -> Path:
