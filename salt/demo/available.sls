@@ -1,4 +1,6 @@
+# The front end finds the back end by name, so a cluster without DNS is not waited for a second time.
 include:
+  - coredns.available
   - demo.deployed
 
 demo-available:
@@ -8,4 +10,5 @@ demo-available:
         - {kind: Deployment, namespace: demo, name: frontend}
     - timeout: 180
     - require:
+        - kaas_object: coredns-available
         - kaas_object: demo-deployed
