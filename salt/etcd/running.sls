@@ -23,5 +23,7 @@ etcd.service:
 etcd-recorded:
   kaas_etcd.recorded:
     - name: {{ pillar.kaas.cluster.name }}
+    # A call to the CA minion that nothing here waits for.
+    - order: last
     - require:
       - kaas_service: etcd.service

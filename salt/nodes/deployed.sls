@@ -4,10 +4,16 @@
 {%- for name, node in pillar.kaas.nodes.items() if 'master' in node.roles or 'worker' in node.roles %}
 {%- do nodes.update({name: {'labels': node.labels, 'taints': node.taints}}) %}
 {%- endfor %}
+include:
+  - kubelet.running
+
 nodes-deployed:
   kaas_object.node_labels:
     - nodes: {{ nodes | json }}
     - timeout: 300
+    # The other nodes come when they come; without a kubelet here there is nothing to wait for.
+    - require:
+        - kaas_service: kubelet.service
 
 # Pods are not moved once they are placed: where only the first node is ready, all would land there. A node that is
 # down for good must not hold up the others, so this wait only delays.

@@ -24,4 +24,8 @@ include:
 {% for addon in kaas.addons %}
   - {{ addon }}.deployed
 {% endfor %}
+  # Everything is under way: now wait for it.
+{% for addon in ['coredns'] + kaas.addons %}
+  - {{ addon }}.available
+{% endfor %}
 {% endif %}

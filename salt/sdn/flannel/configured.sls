@@ -46,8 +46,8 @@ flannel-packages:
         [Install]
         WantedBy=multi-user.target
 
-# The bridge configuration that flannel's CNI plug-in would make at each pod, written once per lease. It is made elsewhere and moved in
-# place: containerd reads whatever it sees in the folder.
+# The bridge configuration that flannel's CNI plug-in would make at each pod, written once per lease. It is made elsewhere and copied:
+# containerd reads whatever it sees in the folder, and a file that is moved in (created, never written there) goes unnoticed.
 /usr/local/libexec/kaas-flannel-cni:
   file.managed:
     - mode: '0755'
@@ -66,8 +66,7 @@ flannel-packages:
           {"type": "portmap", "capabilities": {"portMappings": true}}]}
         EOF
         cmp -s /run/flannel/conflist /etc/cni/net.d/10-flannel.conflist && exit 0
-        cp /run/flannel/conflist /etc/cni/.10-flannel.conflist
-        mv /etc/cni/.10-flannel.conflist /etc/cni/net.d/10-flannel.conflist
+        cp /run/flannel/conflist /etc/cni/net.d/10-flannel.conflist
 
 /etc/systemd/system/flannel-cni.service:
   file.managed:
