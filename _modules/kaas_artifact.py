@@ -3,7 +3,9 @@
 
 def verify():
     """
-    Hash every installed artifact again and compare; returns ``{component: [problem, ...]}`` of those that are wrong, empty when all are right.
+    Hash every installed artifact again and compare.
+
+    Returns ``{component: [problem, ...]}`` of those that are wrong; empty when all are right.
 
     The highstate only compares size, times, inode and mode.
 

@@ -7,8 +7,8 @@ Master configuration (every path is optional)::
           secrets: /etc/kaas/secrets          # made on first use, one folder per cluster, files 0600
           artifacts: /srv/artifacts/index.json   # checksums of the artifact repository (artifacts.source: repository)
 
-The ``pillar`` argument is never read: Salt merges a minion's own ``pillar_override`` into it before any ext_pillar runs, so a worker could
-describe itself as a master there. The minion id is what the minion's key proves.
+The ``pillar`` argument is never read: Salt merges a minion's own ``pillar_override`` into it before any ext_pillar
+runs, so a worker could describe itself as a master there. The minion id is what the minion's key proves.
 
 Every problem is raised as an exception; Salt then lists it under ``_errors`` and refuses to run states.
 """
@@ -41,7 +41,10 @@ def _data(name):
         path = os.path.join(root, "data", name)
         if os.path.isfile(path):
             return path
-    raise FileNotFoundError(f"data/{name} is in none of the pillar_roots {_roots('pillar_roots')}: is the formula's pillar folder one of them?")
+    raise FileNotFoundError(
+        f"data/{name} is in none of the pillar_roots {_roots('pillar_roots')}: "
+        "is the formula's pillar folder one of them?"
+    )
 
 
 def _read(path):
@@ -87,7 +90,8 @@ def _load(name, path, table):
 def _find(minion_id, files, table):
     """Return ``(cluster, node name)`` of the minion, or ``(None, None)``.
 
-    The id ``<node>.<cluster>`` leads straight to one file, however many clusters there are; any other id is looked up in the files that mention it.
+    The id ``<node>.<cluster>`` leads straight to one file, however many clusters there are; any other id is looked up
+    in the files that mention it.
     """
     name = minion_id.partition(".")[2]
     candidates = [name] if name in files else []
@@ -138,7 +142,8 @@ def _repository(url, index_path):
     """Return the source function for ``artifacts.source: repository``."""
     if not index_path or not os.path.isfile(index_path):
         raise ValueError(
-            f"artifacts: the master has no index of the repository ({index_path or 'not configured'}): set `artifacts:` of ext_pillar kaas to its index.json"
+            f"artifacts: the master has no index of the repository ({index_path or 'not configured'}): "
+            "set `artifacts:` of ext_pillar kaas to its index.json"
         )
     with open(index_path, encoding="utf-8") as handle:
         index = json.load(handle)["artifacts"]
@@ -148,15 +153,20 @@ def _repository(url, index_path):
             entry = index[artifact][version][PLATFORM][name]
         except KeyError:
             raise ValueError(
-                f"artifacts: {artifact}/{version}/{PLATFORM}/{name} is not in the index {index_path}: build or mirror it (make artifacts)"
+                f"artifacts: {artifact}/{version}/{PLATFORM}/{name} is not in the index {index_path}: "
+                "build or mirror it (make artifacts)"
             ) from None
-        return {"url": f"{url.rstrip('/')}/{artifact}/{version}/{PLATFORM}/{name}", "sha256": entry["sha256"], "size": entry["size"]}
+        return {
+            "url": f"{url.rstrip('/')}/{artifact}/{version}/{PLATFORM}/{name}",
+            "sha256": entry["sha256"],
+            "size": entry["size"],
+        }
 
     return source
 
 
 def _upstream():
-    """Return the source function for ``artifacts.source: upstream``: release URLs and the checksum files published beside them."""
+    """Return the source function for ``artifacts.source: upstream``: release URLs and their published checksums."""
     releases = _read(_data("upstream.yaml"))
 
     def source(artifact, version, name):
@@ -175,7 +185,13 @@ def ext_pillar(minion_id, pillar, secrets="/etc/kaas/secrets", artifacts=None):
     cluster, node = _find(minion_id, files, table)
     if cluster is None:
         clusters = _authority(minion_id, files, table)
-        return {"kaas": {"formula": _formula(), "roles": ["ca"] if clusters else [], **({"ca": {"clusters": clusters}} if clusters else {})}}
+        return {
+            "kaas": {
+                "formula": _formula(),
+                "roles": ["ca"] if clusters else [],
+                **({"ca": {"clusters": clusters}} if clusters else {}),
+            }
+        }
     chosen = cluster["artifacts"]
     try:
         source = _repository(chosen["url"], artifacts) if chosen["source"] == "repository" else _upstream()

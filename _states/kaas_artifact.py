@@ -31,7 +31,7 @@ def installed(name, version, files, bin_dir=BIN, keep=2):
     if missing:
         ret["changes"]["fetched"] = {entry["name"]: entry["url"] for entry in missing}
     if unlinked:
-        ret["changes"]["linked"] = {link: version for link in unlinked}
+        ret["changes"]["linked"] = dict.fromkeys(unlinked, version)
     if old:
         ret["changes"]["removed"] = old
     if not ret["changes"] or __opts__["test"]:

@@ -34,7 +34,9 @@ def joined(name, sources, mode="0644"):
     if __opts__["test"]:
         ret.update(result=None, comment=f"{name} would be written")
         return ret
-    with open(os.open(f"{name}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, int(str(mode), 8)), "w", encoding="utf-8") as handle:
+    with open(
+        os.open(f"{name}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, int(str(mode), 8)), "w", encoding="utf-8"
+    ) as handle:
         handle.write(wanted)
     os.chmod(f"{name}.new", int(str(mode), 8))
     os.replace(f"{name}.new", name)

@@ -25,7 +25,8 @@ def current(name, digest, stamp, timeout=40):
     timeout
         Seconds to keep syncing: the master's file list is up to 20 s old (``fileserver_list_cache_time``).
 
-    Syncing is not a change of the node, and Salt's own automatic sync does it under ``test=True`` too: so does this state.
+    Syncing is not a change of the node, and Salt's own automatic sync does it under ``test=True`` too: so does this
+    state.
     """
     ret = {"name": name, "changes": {}, "result": True, "comment": "The synced modules are the master's"}
     if digest is None:
@@ -39,7 +40,7 @@ def current(name, digest, stamp, timeout=40):
         ret["result"] = False
         ret["comment"] = (
             f"The synced modules ({found[:12]}) are not the master's ({digest[:12]}) after {timeout} s of syncing. "
-            "Check that the master's file_roots and module_dirs lead to one and the same checkout, then run the highstate again"
+            "Check that the master's file_roots and module_dirs lead to one checkout, then run the highstate again"
         )
         return ret
     if not os.path.isfile(stamp) or _read(stamp) != digest:

@@ -16,7 +16,7 @@ def modules(name, modules):
     absent = [module for module in modules if not __utils__["kaas_kernel.present"](module)]
     if not absent:
         return ret
-    ret["changes"] = {module: "loaded" for module in absent}
+    ret["changes"] = dict.fromkeys(absent, "loaded")
     if __opts__["test"]:
         ret.update(result=None, comment=f"would be loaded: {', '.join(absent)}")
         return ret

@@ -1,7 +1,8 @@
 """A systemd unit that runs, runs what is on the disk, and answers.
 
-Salt's ``watch`` restarts a service only in the run that changed its file: a highstate that was interrupted in between leaves the old
-process for ever. Here the world decides: a process that is older than one of its inputs is restarted, whoever changed the input and when.
+Salt's ``watch`` restarts a service only in the run that changed its file: a highstate that was interrupted in between
+leaves the old process for ever. Here the world decides: a process that is older than one of its inputs is restarted,
+whoever changed the input and when.
 """
 
 
@@ -24,12 +25,13 @@ def running(name, inputs=(), health=None, gate=None, lock=None, timeout=120):
     name
         The unit, for example ``kubelet.service``.
     inputs
-        Files the process was started from: binary, unit file, configuration, certificates. One that is newer than the process causes a restart.
+        Files the process was started from: binary, unit file, configuration, certificates. One that is newer than the
+        process causes a restart.
     health
         ``{url, ca, cert, key}``: a GET that must answer 200 within ``timeout``.
     gate
-        Like ``health``: waited for before a start of a unit that is not active (never before a restart), so that an agent is not started into
-        its own exponential back-off. It is no part of the unit: a reboot needs no gate.
+        Like ``health``: waited for before a start of a unit that is not active (never before a restart), so that an
+        agent is not started into its own exponential back-off. It is no part of the unit: a reboot needs no gate.
     lock
         Name of a lock in etcd held during a restart, so that one node at a time restarts.
     timeout
@@ -39,9 +41,16 @@ def running(name, inputs=(), health=None, gate=None, lock=None, timeout=120):
     found = __utils__["kaas_systemd.show"](name)
     if found["LoadState"] != "loaded":
         if __opts__["test"]:
-            ret.update(result=None, comment=f"{name} would be started (its unit file is not there yet)", changes={"running": True})
+            ret.update(
+                result=None,
+                comment=f"{name} would be started (its unit file is not there yet)",
+                changes={"running": True},
+            )
             return ret
-        ret.update(result=False, comment=f"{name}: systemd knows no such unit ({found['LoadState']}); its configured.sls must come first")
+        ret.update(
+            result=False,
+            comment=f"{name}: systemd knows no such unit ({found['LoadState']}); its configured.sls must come first",
+        )
         return ret
     active = found["ActiveState"] in ("active", "reloading")
     enabled = found["UnitFileState"] in ("enabled", "static", "generated")
@@ -98,7 +107,7 @@ def _bring_up(name, active, newer, gate, lock, timeout):
 
 def mod_watch(name, **_kwargs):
     """
-    Predict a restart under ``test=True``, when a watched state would change an input that is still the old one on the disk.
+    Predict a restart under ``test=True``, when a watched state would change an input that is still the old one.
 
     Outside test mode :func:`running` has looked at the disk itself, and nothing is left to do.
     """

@@ -1,10 +1,12 @@
 """Verified files in versioned folders, switched by symbolic links.
 
-Layout: ``<store>/<component>/<version>/<file>`` and ``.installed.json`` beside the files, which remembers for each what it was verified as
-and how it looked then (size, mtime, inode, mode). The quick check compares that; :func:`verify` hashes.
+Layout: ``<store>/<component>/<version>/<file>`` and ``.installed.json`` beside the files, which remembers for each what
+it was verified as and how it looked then (size, mtime, inode, mode). The quick check compares that; :func:`verify`
+hashes.
 """
 
 import contextlib
+import glob
 import hashlib
 import http.client
 import json
@@ -18,6 +20,7 @@ import urllib.request
 
 STORE = "/opt/kaas"
 RECORD = ".installed.json"
+PART = ".part-"
 CHUNK = 1 << 20
 TRIES = 4
 ARCHIVES = (".tar.gz", ".tgz")
@@ -91,7 +94,7 @@ def _open(url):
     """Open a URL, trying again for connection errors and answers that pass (429, 5xx)."""
     for attempt in range(1, TRIES + 1):
         try:
-            return urllib.request.urlopen(url, timeout=30)  # noqa: S310 (the schema allows http and https only)
+            return urllib.request.urlopen(url, timeout=30)
         except urllib.error.HTTPError as error:
             if attempt == TRIES or (error.code != 429 and error.code < 500):
                 raise OSError(f"{url}: HTTP {error.code} {error.reason}") from None
@@ -137,13 +140,16 @@ def _expected(entry):
 def fetch(files, path):
     """Download ``files`` (entries ``{name, url, sha256 | checksum, member?}``) into ``path``.
 
-    A file appears under its name only when its checksum is right; on an error nothing that was there before has changed.
-    Raises :class:`Mismatch` (file, expected, actual) or OSError (URL, reason).
+    A file appears under its name only when its checksum is right; on an error nothing that was there before has
+    changed. Raises :class:`Mismatch` (file, expected, actual) or OSError (URL, reason).
     """
     os.makedirs(path, mode=0o755, exist_ok=True)
     record = load_record(path)
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=path) as scratch:
-        by_url = {}
+    # What a killed run left: it could not clean up, and one highstate at a time runs on a node.
+    for left in glob.glob(os.path.join(glob.escape(path), f"{PART}*")):
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=PART, dir=path) as scratch:
+        by_url: dict[str, list[dict]] = {}
         for entry in files:
             by_url.setdefault(entry["url"], []).append(entry)
         ready = []

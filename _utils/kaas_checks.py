@@ -1,8 +1,8 @@
 """What is wrong with a cluster file: the JSON Schema, then the cross-checks that no schema can say.
 
-A problem is a dictionary ``{"path": "network.pods", "message": "..."}``; the path is relative to the key ``cluster``. All problems are
-found in one go. Each cross-check is one small function ``(cluster, table) -> iterable of problems`` in :data:`CHECKS` and may rely
-on the schema having passed.
+A problem is a dictionary ``{"path": "network.pods", "message": "..."}``; the path is relative to the key ``cluster``.
+All problems are found in one go. Each cross-check is one small function ``(cluster, table) -> iterable of problems`` in
+:data:`CHECKS` and may rely on the schema having passed.
 """
 
 import difflib
@@ -107,7 +107,9 @@ def pods_fit_the_nodes(cluster, _table):
     room = 2 ** (MIN_PODS_PER_NODE_PREFIX - pods.prefixlen) if pods.prefixlen <= MIN_PODS_PER_NODE_PREFIX else 0
     if room < len(cluster["nodes"]):
         yield problem(
-            "network.pods", f"{pods} has room for {room} nodes (a /24 each), the cluster has {len(cluster['nodes'])}: use a larger network"
+            "network.pods",
+            f"{pods} has room for {room} nodes (a /24 each), the cluster has {len(cluster['nodes'])}: "
+            "use a larger network",
         )
 
 
@@ -198,7 +200,10 @@ def renewal_comes_before_expiry(cluster, _table):
     """Renewing earlier than the lifetime would renew at every run."""
     times = cluster["certificates"]
     if times["renew_before_days"] >= times["days"]:
-        yield problem("certificates.renew_before_days", f"{times['renew_before_days']} must be less than certificates.days {times['days']}")
+        yield problem(
+            "certificates.renew_before_days",
+            f"{times['renew_before_days']} must be less than certificates.days {times['days']}",
+        )
 
 
 def addons_have_their_needs(cluster, _table):

@@ -1,4 +1,4 @@
-"""The identity of the formula's Python files, so that a minion that does not sync at every run still never runs stale ones."""
+"""The identity of the formula's Python files: a minion that does not sync at every run must never run stale ones."""
 
 import hashlib
 import os
@@ -8,7 +8,8 @@ def digest(folders):
     """Return the sha256 over the ``kaas_*.py`` files below ``folders``.
 
     folders
-        ``{kind: path}``; the same kinds on master and minion (``modules``, ``states``, ``utils``). A folder that does not exist counts as empty.
+        ``{kind: path}``; the same kinds on master and minion (``modules``, ``states``, ``utils``). A folder that does
+        not exist counts as empty.
     """
     total = hashlib.sha256()
     for kind, folder in sorted(folders.items()):

@@ -23,6 +23,7 @@ def http_get(url, ca=None, cert=None, key=None, verify=True, timeout=3):
     Raises OSError (ssl.SSLError and connection errors are among them) or http.client.HTTPException.
     """
     parts = urllib.parse.urlsplit(url)
+    connection: http.client.HTTPConnection
     if parts.scheme == "https":
         context = ssl.create_default_context(cafile=ca)
         if not verify:

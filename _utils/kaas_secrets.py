@@ -1,4 +1,4 @@
-"""A cluster's secrets on the Salt master: made once, kept in files only root reads, handed to masters by the ext_pillar."""
+"""A cluster's secrets on the Salt master: made once, kept in files only root reads, handed out by the ext_pillar."""
 
 import base64
 import contextlib
@@ -22,7 +22,7 @@ def _private_pem(key):
 
 
 def service_account():
-    """Return ``{name: content}`` of the key pair that signs service-account tokens (RSA 2048: kubeadm's choice, RS256 tokens)."""
+    """Return ``{name: content}`` of the key pair that signs service-account tokens (RSA 2048, as kubeadm makes)."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return {"sa.key": _private_pem(key), "sa.pub": public.decode()}
@@ -36,7 +36,8 @@ def encryption():
 def csr_signer():
     """Return ``{name: content}`` of the CA with which the controller-manager answers CertificateSigningRequests.
 
-    It is not the cluster's CA, whose key never leaves the CA minion: the apiserver trusts it for client certificates, kubelets do not.
+    It is not the cluster's CA, whose key never leaves the CA minion: the apiserver trusts it for client certificates,
+    kubelets do not.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "csr-signer")])
@@ -57,7 +58,10 @@ def csr_signer():
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    return {"csr-signer.crt": certificate.public_bytes(serialization.Encoding.PEM).decode(), "csr-signer.key": _private_pem(key)}
+    return {
+        "csr-signer.crt": certificate.public_bytes(serialization.Encoding.PEM).decode(),
+        "csr-signer.key": _private_pem(key),
+    }
 
 
 GROUPS = {"sa.key": service_account, "encryption-key1": encryption, "csr-signer.key": csr_signer}
@@ -88,8 +92,8 @@ def _read(folder, name):
 def cluster(folder):
     """Return a cluster's secrets from ``folder``, making what is missing.
 
-    Returns ``{service_account: {private, public}, encryption: [{name, key}], csr_signer: {certificate, key}}`` (PEM, base64).
-    A group of files is made only as a whole: half of a pair is an error that names the missing file.
+    Returns ``{service_account: {private, public}, encryption: [{name, key}], csr_signer: {certificate, key}}`` (PEM,
+    base64). A group of files is made only as a whole: half of a pair is an error that names the missing file.
     """
     os.makedirs(folder, mode=0o700, exist_ok=True)
     os.chmod(folder, 0o700)
@@ -100,11 +104,17 @@ def cluster(folder):
             made = make()
             there = [name for name in made if os.path.exists(os.path.join(folder, name))]
             if there:
-                raise ValueError(f"{os.path.join(folder, first)} is missing but {', '.join(there)} is there: restore it from the backup")
+                raise ValueError(
+                    f"{os.path.join(folder, first)} is missing but {', '.join(there)} is there: "
+                    "restore it from the backup"
+                )
             # The first name is what tells that the group exists: it comes last.
             for name in sorted(made, key=lambda name: name == first):
                 _write(os.path.join(folder, name), made[name])
-        keys = sorted((name for name in os.listdir(folder) if name.startswith("encryption-key") and not name.endswith(".new")), reverse=True)
+        keys = sorted(
+            (name for name in os.listdir(folder) if name.startswith("encryption-key") and not name.endswith(".new")),
+            reverse=True,
+        )
         return {
             "service_account": {"private": _read(folder, "sa.key"), "public": _read(folder, "sa.pub")},
             "encryption": [{"name": name.removeprefix("encryption-"), "key": _read(folder, name)} for name in keys],

@@ -5,7 +5,15 @@ import os
 import subprocess
 import time
 
-PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "ExecMainStartTimestamp", "Result")
+PROPERTIES = (
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "NeedDaemonReload",
+    "ExecMainStartTimestamp",
+    "Result",
+)
 
 
 def systemctl(*words, timeout=90):

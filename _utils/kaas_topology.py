@@ -1,15 +1,17 @@
 """From a validated cluster file to what one node needs. Pure functions; no Salt, no I/O.
 
 Shapes
-    cluster    the value of the key ``cluster`` of ``pillar/clusters/<name>.sls`` merged over ``pillar/data/defaults.yaml``
-    topology   the public part of a cluster that the CA minion needs as well (see :func:`topology`)
+    cluster    the value of the key ``cluster`` of ``pillar/clusters/<name>.sls`` merged over
+    ``pillar/data/defaults.yaml`` topology   the public part of a cluster that the CA minion needs as well (see
+    :func:`topology`)
 """
 
 import ipaddress
 
 ROLES = ("etcd", "master", "worker")
 
-# Which components a role installs: artifact name -> files of that artifact. Data, so that a node downloads only what its roles run.
+# Which components a role installs: artifact name -> files of that artifact. Data, so that a node downloads only what
+# its roles run.
 CNI_PLUGINS = ["bridge", "firewall", "host-local", "loopback", "portmap"]
 ROLE_ARTIFACTS = {
     "etcd": {"etcd": ["etcd", "etcdctl", "etcdutl"]},
@@ -48,7 +50,7 @@ IMAGES = {
 
 
 def merge(base, over):
-    """Return ``over`` merged into ``base``, dictionaries key by key, anything else replaced. Neither argument is changed."""
+    """Return ``over`` merged into ``base``: dictionaries key by key, anything else replaced. Changes neither."""
     if not isinstance(base, dict) or not isinstance(over, dict):
         return over
     merged = dict(base)
@@ -70,7 +72,8 @@ def with_role(cluster, role):
 def versions(cluster, table):
     """Return ``{component: version}`` for the cluster's Kubernetes version.
 
-    ``cluster["kubernetes"]`` is a minor (``"1.36"``) or a full version that stands in ``table`` (``pillar/data/versions.yaml``).
+    ``cluster["kubernetes"]`` is a minor (``"1.36"``) or a full version that stands in ``table``
+    (``pillar/data/versions.yaml``).
     """
     wanted = str(cluster["kubernetes"])
     for minor, row in table["kubernetes"].items():
@@ -83,7 +86,8 @@ def versions(cluster, table):
 def api(cluster):
     """Return ``{address, port, url, vip}``: where clients reach the API.
 
-    Without ``api.address`` it is the first master's own apiserver; with it, an address that keepalived moves among the masters.
+    Without ``api.address`` it is the first master's own apiserver; with it, an address that keepalived moves among the
+    masters.
     """
     masters = with_role(cluster, "master")
     vip = bool(cluster["api"].get("address"))
@@ -122,9 +126,11 @@ def topology(cluster):
 def node_artifacts(cluster, node):
     """Return ``{component: [file, ...]}`` that ``node`` installs."""
     roles = set(cluster["nodes"][node]["roles"])
-    wanted = {}
+    wanted: dict[str, list[str]] = {}
     # Every master and worker runs a kubelet: the API reaches pods through the masters' own pod network.
-    groups = [role for role in ("etcd", "master") if role in roles] + (["kubelet"] if roles & {"master", "worker"} else [])
+    groups = [role for role in ("etcd", "master") if role in roles] + (
+        ["kubelet"] if roles & {"master", "worker"} else []
+    )
     tables = [ROLE_ARTIFACTS[group] for group in groups]
     if "kubelet" in groups:
         tables.append(PLUGIN_ARTIFACTS.get(cluster["network"]["plugin"], {}))
@@ -166,7 +172,8 @@ def labels(node):
     return {**role, **node.get("labels", {})}
 
 
-# user -> (roles that hold it, certificate's path without suffix, reaches the node's own apiserver rather than the API address)
+# user -> (roles that hold it, certificate's path without suffix, reaches the node's own apiserver rather than the API
+# address)
 PKI = "/etc/kubernetes/pki"
 KUBECONFIGS = {
     "admin": ({"master"}, f"{PKI}/admin", False),
@@ -180,7 +187,7 @@ KUBECONFIGS = {
 
 
 def kubeconfigs(cluster, node):
-    """Return ``{user: kubeconfig}`` of a node. Certificates are named by path, so that a renewed one needs no new kubeconfig."""
+    """Return ``{user: kubeconfig}`` of a node. They name certificates by path, so renewal leaves them be."""
     roles = set(cluster["nodes"][node]["roles"])
     found = {}
     for user, (holders, certificate, local) in KUBECONFIGS.items():

@@ -1,7 +1,12 @@
 kube-controller-manager.service:
   kaas_service.dead
 
-{% for path in ['/etc/systemd/system/kube-controller-manager.service', '/etc/kubernetes/controller-manager.conf', '/etc/kubernetes/pki/csr-signer.crt', '/etc/kubernetes/pki/csr-signer.key'] %}
+{% for path in [
+  '/etc/systemd/system/kube-controller-manager.service',
+  '/etc/kubernetes/controller-manager.conf',
+  '/etc/kubernetes/pki/csr-signer.crt',
+  '/etc/kubernetes/pki/csr-signer.key',
+] %}
 {{ path }}:
   file.absent
 {% endfor %}

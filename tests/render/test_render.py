@@ -55,7 +55,9 @@ def low_state(highstate, matches):
 
 def resolve(chunks):
     """Return requisites that lead to no state of the run."""
-    ids = {(chunk["state"], chunk["__id__"]) for chunk in chunks} | {(chunk["state"], chunk["name"]) for chunk in chunks}
+    ids = {(chunk["state"], chunk["__id__"]) for chunk in chunks} | {
+        (chunk["state"], chunk["name"]) for chunk in chunks
+    }
     files = {chunk["__sls__"] for chunk in chunks}
     dangling = []
     for chunk in chunks:
@@ -77,13 +79,19 @@ def bad_calls(highstate, chunks):
             problems.append(f"{where} does not exist")
             continue
         signature = inspect.signature(inspect.unwrap(function))
-        if any(kind.kind is kind.VAR_KEYWORD for kind in signature.parameters.values()) and not chunk["state"].startswith("kaas_"):
+        if any(kind.kind is kind.VAR_KEYWORD for kind in signature.parameters.values()) and not chunk[
+            "state"
+        ].startswith("kaas_"):
             continue
         for argument in chunk:
             if argument not in GLOBALS and not argument.startswith("__") and argument not in signature.parameters:
                 problems.append(f"{where} takes no argument {argument}")
         for name, parameter in signature.parameters.items():
-            if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name not in chunk:
+            if (
+                parameter.default is parameter.empty
+                and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+                and name not in chunk
+            ):
                 problems.append(f"{where} lacks the argument {name}")
     return problems
 

@@ -7,7 +7,16 @@ flannel-cni.service:
 flanneld.service:
   kaas_service.dead
 
-{% for path in ['/etc/systemd/system/flannel-cni.path', '/etc/systemd/system/flannel-cni.service', '/etc/systemd/system/flanneld.service', '/etc/flannel', '/run/flannel', '/etc/cni/net.d/10-flannel.conflist', '/usr/local/libexec/kaas-flannel-cni', '/etc/kubernetes/flannel.conf'] %}
+{% for path in [
+  '/etc/systemd/system/flannel-cni.path',
+  '/etc/systemd/system/flannel-cni.service',
+  '/etc/systemd/system/flanneld.service',
+  '/etc/flannel',
+  '/run/flannel',
+  '/etc/cni/net.d/10-flannel.conflist',
+  '/usr/local/libexec/kaas-flannel-cni',
+  '/etc/kubernetes/flannel.conf',
+] %}
 {{ path }}:
   file.absent
 {% endfor %}
