@@ -28,10 +28,12 @@ from .ui import say
 CAP_SYS_RESOURCE = 24
 BRIDGE = "172.31.255.1/24"
 SOCKET = Path("/var/run/docker.sock")
+# dockerd and its containerd make these beside what they are told to use
+MADE_BY_ENGINE = [Path("/run/docker"), Path("/run/containerd")]
 
 
 def state() -> dict[str, Any]:
-    """What the lab noted on this boot: {boot, sysctls, forward_policy, started}.
+    """What the lab noted on this boot: {boot, sysctls, forward_policy, folders, started}.
 
     Empty after a reboot or when nothing was noted.
     """
@@ -51,6 +53,7 @@ def note_state() -> None:
         "boot": host.boot_id(),
         "sysctls": host.read_sysctls(),
         "forward_policy": _forward_policy(),
+        "folders": [str(path) for path in MADE_BY_ENGINE if path.exists()],
         "started": False,
     }
     _write(data)
@@ -108,6 +111,10 @@ def restore_host() -> list[str]:
             run(["ip", "link", "delete", "docker0"], check=False)
             done.append("docker0")
         _clear_cgroups()
+        for path in MADE_BY_ENGINE:
+            if str(path) not in noted.get("folders", []):
+                _unmount_below(path)
+                shutil.rmtree(path, ignore_errors=True)
     done += host.restore_sysctls(noted.get("sysctls", {}))
     shutil.rmtree(ENGINE_RUN, ignore_errors=True)
     return done
@@ -179,6 +186,12 @@ def _clear_dead() -> None:
     """
     for pid in _processes_of_exec_root():
         _terminate(pid, 10)
+    # machines whose shim was killed live on without anybody who could stop them, and keep their addresses
+    if not _somebody_elses_engine():
+        for pid in _orphaned_machines():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    _unmount_below(ENGINE_RUN)
     for pid_file in (ENGINE_RUN / "dockerd.pid", ENGINE_RUN / "exec" / "containerd" / "containerd.pid"):
         pid_file.unlink(missing_ok=True)
     if SOCKET.exists() and not answers() and not _somebody_elses_engine():
@@ -198,6 +211,28 @@ def _processes_of_exec_root() -> list[int]:
         if words and Path(words[0]).name.startswith("containerd") and any(marker in word for word in words[1:]):
             found.append(int(entry.name))
     return sorted(found)
+
+
+def _orphaned_machines() -> list[int]:
+    """First processes of the lab's machines, told by the mount that the Vagrantfile gives to each of them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            is_first = re.search(r"^NSpid:\s.*\s1$", (entry / "status").read_text(), re.MULTILINE)
+            if is_first and " /etc/lab-resolv.conf " in (entry / "mountinfo").read_text():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def _unmount_below(folder: Path) -> None:
+    """Detach what is mounted below a folder (a killed engine leaves network namespaces there)."""
+    points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for point in sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True):
+        run(["umount", "--lazy", point], check=False)
 
 
 def _somebody_elses_engine() -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
+import tempfile
+import threading
 import time
 from typing import Any
 
@@ -16,7 +17,7 @@ from .ui import say
 HIGHSTATE_SECONDS = 1500
 
 
-def wait_connected(cluster: Cluster, timeout: float = 90) -> None:
+def wait_connected(cluster: Cluster, timeout: float = 180) -> None:
     """Wait until every machine's minion has subscribed to the master.
 
     A job published before a minion listens is lost for it and waits for its whole time-out, so ask the kernel, not
@@ -52,38 +53,17 @@ def ping(cluster: Cluster) -> None:
 
 
 def highstate(cluster: Cluster) -> None:
-    """Run one `salt '*' state.highstate`; print one line per node as it returns; LabError with a report when
-    anything failed.
+    """Run one `salt '*' state.highstate`; print one line per node as it returns.
+
+    LabError with a report when anything failed. When a node still works for an earlier run (whose caller was killed),
+    wait for that to end and run again.
     """
-    argv = machines.command(cluster, cluster.salt, ["salt", "*", "state.highstate", "--out=json", "--out-indent=-1"])
-    returns: dict[str, Any] = {}
-    begin = time.monotonic()
-    with subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env=environment(),
-    ) as process:
-        assert process.stdout is not None and process.stderr is not None
-        pending = ""
-        for line in process.stdout:
-            pending += line
-            try:
-                document = json.loads(pending)
-            except ValueError:
-                if time.monotonic() - begin > HIGHSTATE_SECONDS:
-                    process.kill()
-                continue
-            pending = ""
-            for node, value in document.items():
-                returns[node] = value
-                say("    " + line_of(node, value, time.monotonic() - begin))
-        noise = process.stderr.read()
-    expected = [machine.id for machine in cluster.machines]
-    absent = summary.missing(returns, expected)
+    returns, noise = _highstate(cluster)
+    if summary.busy(returns):
+        say(f"    still busy with an earlier run: {', '.join(summary.busy(returns))}; waiting for it")
+        wait("the earlier run to end", lambda: not _running(cluster), timeout=HIGHSTATE_SECONDS, every=2)
+        returns, noise = _highstate(cluster)
+    absent = summary.missing(returns, [machine.id for machine in cluster.machines])
     failed = summary.failures(returns)
     if not absent and not failed:
         return
@@ -92,6 +72,45 @@ def highstate(cluster: Cluster) -> None:
     if not returns and noise.strip():
         report.append(tail(noise))
     raise LabError("the highstate failed\n" + "\n".join(report))
+
+
+def _highstate(cluster: Cluster) -> tuple[dict[str, Any], str]:
+    """Returns by minion id, and what salt said on standard error. Ends after HIGHSTATE_SECONDS at the latest."""
+    argv = machines.command(cluster, cluster.salt, ["salt", "*", "state.highstate", "--out=json", "--out-indent=-1"])
+    returns: dict[str, Any] = {}
+    begin = time.monotonic()
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as errors,
+        subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            errors="replace",
+            env=environment(),
+        ) as process,
+    ):
+        assert process.stdout is not None
+        watchdog = threading.Timer(HIGHSTATE_SECONDS, process.kill)
+        watchdog.start()
+        try:
+            for line in process.stdout:
+                for document in summary.documents(line):
+                    for node, value in document.items():
+                        returns[node] = value
+                        say("    " + line_of(node, value, time.monotonic() - begin))
+        finally:
+            watchdog.cancel()
+        errors.seek(0)
+        return returns, errors.read()
+
+
+def _running(cluster: Cluster) -> list[str]:
+    """Minions that run a state function now."""
+    argv = ["salt", "*", "saltutil.is_running", "state.*", "--out=json", "--static"]
+    done = machines.execute(cluster, cluster.salt, argv, check=False, timeout=120)
+    return sorted(node for node, jobs in summary.merged(done.stdout).items() if jobs)
 
 
 def line_of(node: str, value: Any, seconds: float) -> str:

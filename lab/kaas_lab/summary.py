@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 REQUISITE = "One or more requisite failed"
+BUSY = re.compile(r'The function "state\.\w+" is running as PID')
 UNIT = re.compile(r"\b([A-Za-z0-9@_.-]+\.(?:service|mount|path|socket|timer))\b")
 
 
@@ -106,6 +107,15 @@ def failures(returns: dict[str, Any]) -> list[Failure]:
                 )
             )
     return found
+
+
+def busy(returns: dict[str, Any]) -> list[str]:
+    """Minions that refused because a state function of an earlier call still runs there."""
+    return sorted(
+        node
+        for node, value in returns.items()
+        if isinstance(value, list) and any(BUSY.search(str(line)) for line in value)
+    )
 
 
 def missing(returns: dict[str, Any], expected: list[str]) -> list[str]:

@@ -49,6 +49,11 @@ def test_errors_of_a_whole_node():
     assert summary.missing(returns, ["m1", "m9"]) == ["m9"]
 
 
+def test_a_node_that_still_works_for_an_earlier_call_is_busy():
+    refused = ['The function "state.highstate" is running as PID 771 and was started at 2026, Nov 23 with jid 2026']
+    assert summary.busy({"m1": refused, "m2": NODE, "m3": ["Rendering SLS failed"]}) == ["m1"]
+
+
 def test_units_named_in_a_comment_come_first():
     failure = summary.Failure("n", "id with space", "s", "m.f", "Job for kube-apiserver.service failed", "/etc/path")
     assert failure.units() == ["kube-apiserver.service"]
