@@ -27,7 +27,7 @@ VERSIONS = ROOT / "pillar" / "data" / "versions.yaml"
 FINGERPRINT = """
 find /etc/kubernetes /etc/etcd /etc/containerd /etc/flannel /etc/cni /etc/haproxy /etc/keepalived /etc/systemd/system \
   -type f -print0 2>/dev/null | sort -z | xargs -0 -r sha256sum
-find /opt/kaas /usr/local/bin /var/lib/kubelet/pki -printf '%p %l %s %T@ %m\n' 2>/dev/null | sort
+find /opt/kaas /usr/local/bin /var/lib/kubelet/pki ! -type d -printf '%p %l %s %T@ %m\n' 2>/dev/null | sort
 systemctl show -p Id -p ActiveEnterTimestampMonotonic -p MainPID etcd kube-apiserver kube-controller-manager kube-scheduler \
   containerd kubelet kube-proxy flanneld haproxy keepalived 2>/dev/null
 """
@@ -340,6 +340,12 @@ def run(command, check=True, timeout=60, stdin=None, env=None):
         text = f"{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
         raise AssertionError(f"exit {done.returncode}: {' '.join(map(str, command))}\n{text}")
     return done
+
+
+def difference(before, after):
+    """``{node: lines}`` that stand in only one of two fingerprints; empty when nothing was changed."""
+    found = {node: sorted(set(before[node]) ^ set(after[node])) for node in before}
+    return {node: lines for node, lines in found.items() if lines}
 
 
 def wanted_clusters():

@@ -33,9 +33,16 @@ def secret(cluster, namespace):
     return f"/api/v1/namespaces/{namespace}/secrets/plain"
 
 
+@pytest.fixture(scope="module")
 def pair(cluster):
-    """``(node, another node)``: the last of the cluster, and another one where there is one."""
-    return cluster.kubelets[-1], cluster.kubelets[0]
+    """``(node, another node)``: the last of the cluster, and the first; in a cluster of one, an empty Node object is the other."""
+    first, last = cluster.kubelets[0], cluster.kubelets[-1]
+    if first != last:
+        yield last, first
+        return
+    cluster.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "another"}})
+    yield last, "another"
+    cluster.kubectl("delete", "node", "another")
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz"])
@@ -50,23 +57,23 @@ def test_anonymous_is_refused_elsewhere(cluster, path):
     assert get(cluster.api_url + path, context=verifying(cluster.api().ca))[0] == 401
 
 
-def test_kubelet_may_read_its_own_node(cluster):
+def test_kubelet_may_read_its_own_node(cluster, pair):
     """The kubelet's certificate is good for what a kubelet does (so that the refusals below mean something)."""
-    node, _ = pair(cluster)
+    node, _ = pair
     assert status(cluster, node, "GET", f"{cluster.api_url}/api/v1/nodes/{node}", NODE_CLIENT) == "200"
 
 
-def test_kubelet_may_not_read_secrets_of_others(cluster, secret):
+def test_kubelet_may_not_read_secrets_of_others(cluster, pair, secret):
     """A node reads only the Secrets of its own pods."""
-    node, _ = pair(cluster)
+    node, _ = pair
     assert status(cluster, node, "GET", cluster.api_url + secret, NODE_CLIENT) == "403"
     assert status(cluster, node, "GET", f"{cluster.api_url}/api/v1/secrets", NODE_CLIENT) == "403"
     assert status(cluster, cluster.deployer, "GET", cluster.api_url + secret, f"{PKI}/admin") == "200"
 
 
-def test_kubelet_may_not_give_itself_a_role(cluster):
+def test_kubelet_may_not_give_itself_a_role(cluster, pair):
     """NodeRestriction: no node-role label by the node itself."""
-    node, _ = pair(cluster)
+    node, _ = pair
     body = {"metadata": {"labels": {"node-role.kubernetes.io/test": "yes"}}}
     url = f"{cluster.api_url}/api/v1/nodes/{node}?dryRun=All"
     assert status(cluster, node, "PATCH", url, NODE_CLIENT, body) == "403"
@@ -74,23 +81,20 @@ def test_kubelet_may_not_give_itself_a_role(cluster):
     assert status(cluster, node, "PATCH", url, NODE_CLIENT, harmless) == "200"
 
 
-def test_kubelet_may_not_change_other_nodes(cluster):
+def test_kubelet_may_not_change_other_nodes(cluster, pair):
     """A node labels or taints no other node."""
-    node, other = pair(cluster)
-    if node == other:
-        other = "another"
+    node, other = pair
     body = {"metadata": {"labels": {"example.org/test": "yes"}}}
     url = f"{cluster.api_url}/api/v1/nodes/{other}?dryRun=All"
     assert status(cluster, node, "PATCH", url, NODE_CLIENT, body) == "403"
 
 
-def test_flannel_may_not_change_other_nodes(cluster):
+def test_flannel_may_not_change_other_nodes(cluster, pair):
     """The pod network's user of a node writes the status of that node alone."""
-    node, other = pair(cluster)
+    node, other = pair
     body = {"metadata": {"annotations": {"example.org/test": "yes"}}}
     url = cluster.api_url + "/api/v1/nodes/{}/status?dryRun=All"
     assert status(cluster, node, "PATCH", url.format(node), f"{PKI}/flannel", body) == "200"
-    other = other if other != node else "other"
     assert status(cluster, node, "PATCH", url.format(other), f"{PKI}/flannel", body) == "403"
     assert status(cluster, node, "GET", f"{cluster.api_url}/api/v1/secrets", f"{PKI}/flannel") == "403"
 
