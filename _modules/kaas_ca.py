@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 ROOT = "/etc/kaas/pki"
 REQUEST_LIMIT = 65536  # characters
 PURPOSE_LIMIT = 32
+OPERATOR_HOURS = 720
 # Seconds for which one compiled pillar serves all requests: the nodes of a cluster ask all at once.
 PILLAR_AGE = 5
 CLUSTER_ID = re.compile(r"[0-9a-f]{1,16}\Z")
@@ -124,6 +125,42 @@ def forget_etcd(cluster, **kwargs):
     with contextlib.suppress(FileNotFoundError):
         _bootstrap_path(cluster).unlink()
     return True
+
+
+def sign_operator(cluster, public_key, user, groups=(), hours=8, **kwargs):
+    """
+    A client certificate for a person; ``salt-run kaas.kubeconfig`` calls this and keeps the private key on the master.
+
+    cluster: its name. public_key: PEM. user, groups: Kubernetes' names. hours: lifetime, at most 720.
+    Returns ``{"certificate": PEM, "authority": PEM, "url": API address}`` or a text that says what is wrong.
+
+    CLI Example::
+
+        salt ca kaas_ca.sign_operator demo public_key="$(cat key.pub)" user=jane groups='[developers]'
+    """
+    _operator_only(kwargs)
+    topology = (_pillar_clusters(__pillar__) or {}).get(cluster)
+    if topology is None:
+        return f"{cluster}: no such cluster in this minion's pillar (kaas:ca:clusters)"
+    if not user or str(user).startswith("system:") or any(str(group).startswith("system:") for group in groups):
+        return "user and groups are required not to be empty or Kubernetes' own (system:...)"
+    if not 0 < float(hours) <= OPERATOR_HOURS:
+        return f"hours must be more than 0 and at most {OPERATOR_HOURS}"
+    policy = {
+        "common_name": str(user),
+        "organization": [str(group) for group in groups],
+        "usages": ["client_auth"],
+        "dns": [],
+        "ip": [],
+        "days": float(hours) / 24,
+    }
+    try:
+        authority = _load_authorities(cluster)["kubernetes"]
+        certificate = __utils__["kaas_pki.issue"](authority["certificate"], authority["key"], public_key, policy)
+    except (Refused, ValueError) as error:
+        return str(error)
+    _record(cluster, "operator", {f"user {user}": certificate})
+    return {"certificate": certificate, "authority": authority["certificate"], "url": topology["api"]["url"]}
 
 
 def _answer(function, request, args, kwargs):

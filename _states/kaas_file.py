@@ -34,11 +34,6 @@ def joined(name, sources, mode="0644"):
     if __opts__["test"]:
         ret.update(result=None, comment=f"{name} would be written")
         return ret
-    with open(
-        os.open(f"{name}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, int(str(mode), 8)), "w", encoding="utf-8"
-    ) as handle:
-        handle.write(wanted)
-    os.chmod(f"{name}.new", int(str(mode), 8))
-    os.replace(f"{name}.new", name)
+    __utils__["kaas_file.write"](name, wanted, mode=int(str(mode), 8))
     ret["comment"] = f"{name} was written"
     return ret

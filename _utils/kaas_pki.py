@@ -10,8 +10,10 @@ A *policy* is ``{ca, common_name, organization, usages, dns, ip, days, renew_bef
 everything about one certificate except its public key, so that a requester has nothing to choose.
 """
 
+import base64
 import datetime
 import ipaddress
+import json
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -491,6 +493,33 @@ def pair_problem(cert_pem, key_pem):
     except PkiError as error:
         return str(error)
     return None
+
+
+def kubeconfig(cluster, url, authority_pem, user, cert_pem, key_pem):
+    """A kubeconfig (YAML text) that holds its certificates and key inline; for use outside the cluster's nodes."""
+
+    def inline(pem):
+        return base64.b64encode(_bytes(pem)).decode()
+
+    # JSON is YAML; a dump would need a library that plain functions here do without.
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [
+                {"name": cluster, "cluster": {"server": url, "certificate-authority-data": inline(authority_pem)}}
+            ],
+            "users": [
+                {
+                    "name": user,
+                    "user": {"client-certificate-data": inline(cert_pem), "client-key-data": inline(key_pem)},
+                }
+            ],
+            "contexts": [{"name": f"{user}@{cluster}", "context": {"cluster": cluster, "user": user}}],
+            "current-context": f"{user}@{cluster}",
+        },
+        indent=2,
+    )
 
 
 def _now():

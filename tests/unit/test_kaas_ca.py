@@ -364,3 +364,44 @@ def test_present_corrects_modes(tmp_path):
     state = ca.states["kaas_ca.present"]("demo")
     assert sorted(state["changes"].values()) == ["mode 0600", "mode 0700"]
     assert ca.states["kaas_ca.present"]("demo")["changes"] == {}
+
+
+class TestOperator:
+    """Certificates for people: only from the master, only for a while, never Kubernetes' own names."""
+
+    @pytest.fixture
+    def sign(self, tmp_path):
+        # The live topology has the API's URL.
+        clusters = {
+            "demo": {**CLUSTERS["demo"], "api": {"address": "172.28.0.100", "url": "https://172.28.0.100:8443"}}
+        }
+        ca = Ca(tmp_path / "pki", clusters).set_up()
+        return ca.modules["kaas_ca.sign_operator"]
+
+    def test_a_certificate_says_user_groups_and_ends_soon(self, sign):
+        answer = sign("demo", PUBLIC, "jane", ["developers"], hours=2)
+        certificate = x509.load_pem_x509_certificate(answer["certificate"].encode())
+        assert certificate.subject.rfc4514_string() == "CN=jane,O=developers"
+        assert (certificate.not_valid_after_utc.timestamp() - time.time()) < 2 * 3600 + 5
+        assert answer["url"] == "https://172.28.0.100:8443"
+        assert not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            ({"cluster": "other-name"}, "no such cluster"),
+            ({"user": ""}, "Kubernetes' own"),
+            ({"user": "system:admin"}, "Kubernetes' own"),
+            ({"groups": ["system:masters"]}, "Kubernetes' own"),
+            ({"hours": 0}, "hours must be"),
+            ({"hours": 721}, "hours must be"),
+            ({"public_key": "nonsense"}, "public key"),
+        ],
+    )
+    def test_refusals_are_texts(self, sign, arguments, expected):
+        answer = sign(**{"cluster": "demo", "public_key": PUBLIC, "user": "jane", **arguments})
+        assert isinstance(answer, str) and expected in answer
+
+    def test_no_peer_may_ask(self, sign):
+        with pytest.raises(PermissionError):
+            sign("demo", PUBLIC, "jane", __pub_id="w1.demo")

@@ -1,0 +1,49 @@
+"""What an operator does on the Salt master."""
+
+import os
+
+import salt.exceptions
+
+
+def kubeconfig(cluster, user="kubernetes-admin", groups="kubeadm:cluster-admins", hours=8, path=None, ca="ca"):
+    """
+    Write a kubeconfig for the cluster's API address, with a new short-lived client certificate, and return its path.
+
+    The private key is made here and stays here: the CA minion gets the public key through a function that no peer can
+    call, and job cache and log see certificates only.
+
+    cluster
+        Name of the cluster.
+    user, groups
+        Common name and organizations (a comma-separated list) of the certificate: Kubernetes' user and groups.
+    hours
+        Lifetime of the certificate.
+    path
+        File to write (mode 0600); by default ``<cluster>.conf`` in ``~/.kube``.
+    ca
+        Minion id of the CA minion.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run kaas.kubeconfig demo
+        salt-run kaas.kubeconfig demo user=jane groups=developers hours=24 path=/root/jane.conf
+    """
+    path = os.path.expanduser(path or f"~/.kube/{cluster}.conf")
+    key = __utils__["kaas_pki.create_key"]()
+    request = {
+        "public_key": __utils__["kaas_pki.public_key"](key),
+        "user": user,
+        "groups": [group for group in str(groups).split(",") if group],
+        "hours": hours,
+    }
+    answer = __salt__["salt.execute"](ca, "kaas_ca.sign_operator", arg=(cluster,), kwarg=request).get(ca)
+    if not isinstance(answer, dict):
+        raise salt.exceptions.CommandExecutionError(f"kubeconfig of {cluster}: the CA minion {ca} says: {answer}")
+    content = __utils__["kaas_pki.kubeconfig"](
+        cluster, answer["url"], answer["authority"], user, answer["certificate"], key
+    )
+    os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
+    __utils__["kaas_file.write"](path, content, mode=0o600)
+    return path
