@@ -1,0 +1,110 @@
+"""What is derived from a cluster file: addresses, versions, taints, labels, kubeconfigs."""
+
+import formula
+import kaas_topology
+import pytest
+import yaml
+
+TABLE = yaml.safe_load((formula.DATA / "versions.yaml").read_text(encoding="utf-8"))
+DEFAULTS = yaml.safe_load((formula.DATA / "defaults.yaml").read_text(encoding="utf-8"))
+
+
+def cluster(name, **over):
+    document = formula.read_cluster(name)["cluster"]
+    return kaas_topology.merge(kaas_topology.merge(DEFAULTS, document), over)
+
+
+@pytest.mark.parametrize(
+    ("base", "over", "merged"),
+    [
+        ({"a": 1}, {"b": 2}, {"a": 1, "b": 2}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}, {"a": {"b": 1, "c": 3}}),
+        ({"a": [1]}, {"a": [2]}, {"a": [2]}),
+        ({"a": {"b": 1}}, {"a": None}, {"a": None}),
+    ],
+)
+def test_merge(base, over, merged):
+    assert kaas_topology.merge(base, over) == merged
+
+
+def test_merge_leaves_its_arguments_alone():
+    base = {"a": {"b": 1}}
+    kaas_topology.merge(base, {"a": {"b": 2}})
+    assert base == {"a": {"b": 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("demo", {"address": "172.28.0.100", "port": 8443, "url": "https://172.28.0.100:8443", "vip": True}),
+        ("mini", {"address": "172.29.0.11", "port": 6443, "url": "https://172.29.0.11:6443", "vip": False}),
+    ],
+)
+def test_the_api_address(name, expected):
+    assert kaas_topology.api(cluster(name)) == expected
+
+
+def test_service_addresses():
+    net = kaas_topology.network(cluster("demo"))
+    assert (net["service"], net["dns"]) == ("10.96.0.1", "10.96.0.10")
+    assert kaas_topology.network(cluster("demo", network={"dns": "10.96.5.5"}))["dns"] == "10.96.5.5"
+
+
+@pytest.mark.parametrize("wanted", ["1.36", "1.36.3"])
+def test_a_minor_or_a_full_version(wanted):
+    assert kaas_topology.versions(cluster("demo", kubernetes=wanted), TABLE)["kubernetes"] == "1.36.3"
+
+
+def test_an_unknown_version_lists_the_known():
+    with pytest.raises(ValueError, match=r"1\.37 \(1\.37\.2\), 1\.36 \(1\.36\.3\)"):
+        kaas_topology.versions(cluster("demo", kubernetes="1.35"), TABLE)
+
+
+@pytest.mark.parametrize(
+    ("roles", "tainted", "labelled"),
+    [
+        (["etcd", "master"], True, True),
+        (["master", "worker"], False, True),
+        (["worker"], False, False),
+        (["etcd", "worker"], False, False),
+    ],
+)
+def test_the_control_plane_taint_and_label(roles, tainted, labelled):
+    own = {"key": "gpu", "effect": "NoExecute"}
+    node = {"roles": roles, "taints": [own], "labels": {"disk": "ssd"}}
+    assert (kaas_topology.CONTROL_PLANE_TAINT in kaas_topology.taints(node)) is tainted
+    assert own in kaas_topology.taints(node)
+    assert ("node-role.kubernetes.io/control-plane" in kaas_topology.labels(node)) is labelled
+    assert kaas_topology.labels(node)["disk"] == "ssd"
+
+
+def test_kubeconfigs_follow_the_roles():
+    worker = kaas_topology.kubeconfigs(cluster("demo"), "w1")
+    assert set(worker) == {"kubelet", "kube-proxy", "flannel"}
+    master = kaas_topology.kubeconfigs(cluster("demo"), "m1")
+    assert set(master) == set(kaas_topology.KUBECONFIGS)
+    server = {user: config["clusters"][0]["cluster"]["server"] for user, config in master.items()}
+    assert server["scheduler"] == "https://127.0.0.1:6443"
+    assert server["kubelet"] == "https://172.28.0.100:8443"
+
+
+def test_the_apiserver_asks_its_own_etcd_member_first():
+    data = kaas_topology.derive(cluster("demo"), "m2", TABLE, lambda artifact, version, name: {"url": name})
+    assert data["etcd_endpoints"] == [f"https://172.28.0.{number}:2379" for number in (12, 11, 13)]
+
+
+def test_one_master_deploys():
+    source = lambda artifact, version, name: {"url": name}  # noqa: E731
+    deployers = [
+        node
+        for node in cluster("demo")["nodes"]
+        if kaas_topology.derive(cluster("demo"), node, TABLE, source).get("deployer")
+    ]
+    assert deployers == ["m1"]
+
+
+def test_every_component_of_the_artifacts_has_a_version():
+    for node in cluster("demo")["nodes"]:
+        for component in kaas_topology.node_artifacts(cluster("demo"), node):
+            artifact = "kubernetes" if component in kaas_topology.KUBERNETES_PROGRAMS else component
+            assert artifact in TABLE["kubernetes"]["1.36"]
