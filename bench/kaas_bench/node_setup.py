@@ -73,7 +73,8 @@ def script(fetched: list[Download], files: Mapping[str, str], units: list[str]) 
     }
     lines = ["set -euo pipefail", f"mkdir -p {LOCAL} {CNI}"]
     pairs = " ".join(f"-o {shlex.quote(item.target)} {shlex.quote(item.url)}" for item in fetched)
-    lines.append(f"curl --silent --show-error --no-progress-meter --fail --parallel --parallel-max 8 --retry 5 --retry-connrefused {pairs}")
+    options = "--silent --show-error --no-progress-meter --fail --parallel --parallel-max 8 --retry 5 --retry-connrefused"
+    lines.append(f"curl {options} {pairs}")
     sums = "".join(f"{item.sha256}  {item.target}\n" for item in fetched)
     lines += ["sha256sum --check --quiet <<'END'", sums + "END"]
     lines.append("chmod 755 " + " ".join(shlex.quote(item.target) for item in fetched))
