@@ -73,7 +73,7 @@ def script(fetched: list[Download], files: Mapping[str, str], units: list[str]) 
     }
     lines = ["set -euo pipefail", f"mkdir -p {LOCAL} {CNI}"]
     pairs = " ".join(f"-o {shlex.quote(item.target)} {shlex.quote(item.url)}" for item in fetched)
-    options = "--silent --show-error --no-progress-meter --fail --parallel --parallel-max 8 --retry 5 --retry-connrefused"
+    options = "--silent --show-error --no-progress-meter --fail --parallel --retry 5 --retry-connrefused"
     lines.append(f"curl {options} {pairs}")
     sums = "".join(f"{item.sha256}  {item.target}\n" for item in fetched)
     lines += ["sha256sum --check --quiet <<'END'", sums + "END"]
