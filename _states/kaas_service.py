@@ -5,6 +5,10 @@ leaves the old process for ever. Here the world decides: a process that is older
 whoever changed the input and when.
 """
 
+import contextlib
+
+ACTIVE = ("active", "reloading")
+
 
 def _fail(ret, unit, reason):
     ret["result"] = False
@@ -33,7 +37,7 @@ def running(name, inputs=(), health=None, gate=None, lock=None, timeout=120):
         Like ``health``: waited for before a start of a unit that is not active (never before a restart), so that an
         agent is not started into its own exponential back-off. It is no part of the unit: a reboot needs no gate.
     lock
-        Name of a lock in etcd held during a restart, so that one node at a time restarts.
+        Name of a lock in etcd held from a restart until the unit is healthy again, so that one node at a time restarts.
     timeout
         Seconds for each of the waits.
     """
@@ -52,7 +56,7 @@ def running(name, inputs=(), health=None, gate=None, lock=None, timeout=120):
             comment=f"{name}: systemd knows no such unit ({found['LoadState']}); its configured.sls must come first",
         )
         return ret
-    active = found["ActiveState"] in ("active", "reloading")
+    active = found["ActiveState"] in ACTIVE
     enabled = found["UnitFileState"] in ("enabled", "static", "generated")
     newer = __utils__["kaas_systemd.newer_than"](inputs, __utils__["kaas_systemd.started"](found)) if active else []
     if not enabled:
@@ -71,9 +75,7 @@ def running(name, inputs=(), health=None, gate=None, lock=None, timeout=120):
             __utils__["kaas_systemd.systemctl"]("daemon-reload")
         if not enabled:
             __utils__["kaas_systemd.systemctl"]("enable", "--quiet", "--no-reload", name)
-        problem = _bring_up(name, active, newer, gate, lock, timeout)
-        if not problem and health:
-            problem = __utils__["kaas_probe.wait_http"](timeout=timeout, **health)
+        problem = _bring_up(name, found, newer, gate, health, lock, timeout)
     except (RuntimeError, TimeoutError) as error:
         problem = str(error)
     if problem:
@@ -83,26 +85,30 @@ def running(name, inputs=(), health=None, gate=None, lock=None, timeout=120):
     return ret
 
 
-def _bring_up(name, active, newer, gate, lock, timeout):
-    """Start or restart the unit as needed; return None or the problem."""
-    if not active:
+def _bring_up(name, found, newer, gate, health, lock, timeout):
+    """Start or restart the unit as needed, and wait until it is healthy; return None or the problem."""
+    # Starts and restarts do not block: a unit of Type=notify may wait for other nodes, and only our own wait is bounded
+    # and explained.
+    if found["ActiveState"] not in ACTIVE:
         problem = __utils__["kaas_probe.wait_http"](timeout=timeout, **gate) if gate else None
         if problem:
             return f"{name} was not started: {problem}"
-        # Not blocking: a unit of Type=notify may wait for other nodes, and only our own wait is bounded and explained.
         __utils__["kaas_systemd.systemctl"]("start", "--no-block", name)
-        return __utils__["kaas_systemd.wait_active"](name, timeout)
+        return __utils__["kaas_systemd.wait_active"](name, timeout) or _unhealthy(health, timeout)
     if not newer:
-        return None
-    if not lock:
+        return _unhealthy(health, timeout)
+    # The next node may restart only when this one serves again.
+    handle = _locked(lock, timeout) if lock else contextlib.nullcontext()
+    with handle:
         __utils__["kaas_systemd.systemctl"]("restart", "--no-block", name)
-        return __utils__["kaas_systemd.wait_active"](name, timeout)
-    handle = _locked(lock, timeout)
-    try:
-        __utils__["kaas_systemd.systemctl"]("restart", "--no-block", name)
-        return __utils__["kaas_systemd.wait_active"](name, timeout)
-    finally:
-        handle.release()
+        return __utils__["kaas_systemd.wait_active"](
+            name, timeout, other_than=found["ExecMainStartTimestamp"]
+        ) or _unhealthy(health, timeout)
+
+
+def _unhealthy(health, timeout):
+    """Wait for the health check, if there is one; return None or what is wrong."""
+    return __utils__["kaas_probe.wait_http"](timeout=timeout, **health) if health else None
 
 
 def mod_watch(name, **_kwargs):

@@ -67,13 +67,18 @@ def journal(unit, lines=15):
     return done.stdout.strip()
 
 
-def wait_active(unit, timeout, interval=0.1):
-    """Wait until the unit is active. Returns None, or why it is not."""
+def wait_active(unit, timeout, interval=0.1, other_than=None):
+    """Wait until the unit is active. Returns None, or why it is not.
+
+    other_than
+        ``ExecMainStartTimestamp`` of the process that a restart replaces: until systemd has begun with the restart, the
+        old process is still active, and it does not count.
+    """
     deadline = time.monotonic() + timeout
     while True:
         properties = show(unit)
         state = properties["ActiveState"]
-        if state == "active":
+        if state == "active" and (other_than is None or properties["ExecMainStartTimestamp"] != other_than):
             return None
         if state == "failed":
             return f"{unit} failed ({properties['Result']})"

@@ -1,7 +1,8 @@
 etcd.service:
   kaas_service.dead
 
-{% for path in ['/etc/systemd/system/etcd.service', '/etc/etcd', '/var/lib/etcd'] %}
+# Not /var/lib/etcd itself: it may be where a disk is mounted.
+{% for path in ['/etc/systemd/system/etcd.service', '/etc/etcd', '/var/lib/etcd/member'] %}
 {{ path }}:
   file.absent
 {% endfor %}

@@ -41,4 +41,6 @@
           track_script {
             haproxy
           }
+          # kube-proxy looks for the addresses that NodePorts answer on when it starts, and then once an hour.
+          notify_master "/usr/bin/systemctl --no-block try-restart kube-proxy.service"
         }

@@ -207,7 +207,8 @@ class Laboratory:
         names = self.machines if target == "*" else [target] if isinstance(target, str) else list(target)
         ids = [self.id(name) for name in names]
         matcher = ["*"] if target == "*" else ["--list", ",".join(ids)]
-        argv = ["salt", *matcher, function, *args, "--out=json", "--static"]
+        # Not --static: with it, a job longer than the time-out of the command line was given up although it ran on.
+        argv = ["salt", *matcher, function, *args, "--out=json"]
         done = self.exec("salt", *argv, check=False, timeout=timeout)
         found = summary.merged(done.stdout)
         missing = [minion for minion in ids if minion not in found]

@@ -58,7 +58,9 @@ def test_mistake_is_refused(cluster, mistake):
     document = copy.deepcopy(cluster.file.raw)
     path, reason = mistake(document["cluster"])
     before = cluster.fingerprint()
-    with cluster.replaced("salt", f"/srv/kaas/pillar/clusters/{cluster.name}.sls", yaml.safe_dump(document, sort_keys=False)):
+    with cluster.replaced(
+        "salt", f"/srv/kaas/pillar/clusters/{cluster.name}.sls", yaml.safe_dump(document, sort_keys=False)
+    ):
         found = cluster.highstate()
     for node in cluster.nodes:
         said = found[cluster.id(node)]

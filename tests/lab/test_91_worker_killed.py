@@ -15,8 +15,9 @@ def killed(cluster):
     node = cluster.workers[-1]
     assert node in {item["spec"]["nodeName"] for item in cluster.pods("demo")}, f"no pod of the demo on {node}"
     cluster.kill(node)
-    yield node
-    if not cluster.host(node).exists("true"):
+    try:
+        yield node
+    finally:
         cluster.start(node)
 
 

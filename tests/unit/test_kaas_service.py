@@ -1,5 +1,6 @@
 """When a unit is started, restarted or left alone: decided from the disk and the process."""
 
+import contextlib
 import os
 import time
 
@@ -30,6 +31,14 @@ def test_newer_inputs(tmp_path):
     assert kaas_systemd.newer_than([target], now - 50) == [target]
 
 
+def test_the_process_that_is_replaced_does_not_count_as_active(monkeypatch):
+    old, new = "Mon 2026-11-23 13:20:30.000000 UTC", "Mon 2026-11-23 13:20:40.000000 UTC"
+    seen = iter([shown(), shown(ActiveState="deactivating"), shown(ExecMainStartTimestamp=new)])
+    monkeypatch.setattr(kaas_systemd, "show", lambda unit: next(seen))
+    assert kaas_systemd.wait_active("x.service", 5, interval=0, other_than=old) is None
+    assert list(seen) == []
+
+
 def shown(**over):
     return {
         "LoadState": "loaded",
@@ -53,15 +62,23 @@ class World:
             "kaas_systemd.started": kaas_systemd.started,
             "kaas_systemd.newer_than": lambda inputs, since: list(newer),
             "kaas_systemd.systemctl": lambda *words: self.done.append(" ".join(words)),
-            "kaas_systemd.wait_active": lambda unit, timeout: wait,
+            "kaas_systemd.wait_active": self.wait_active,
             "kaas_systemd.journal": lambda unit: "last words",
             "kaas_probe.wait_http": lambda url, timeout, **tls: self.done.append(f"ask {url}") or probe,
         }
         self.salt = {"kaas_etcd.lock": self.lock}
+        self.wait = wait
+
+    def wait_active(self, unit, timeout, other_than=None):
+        if other_than:
+            self.done.append("wait for a new process")
+        return self.wait
 
     def lock(self, name, timeout):
         self.done.append(f"lock {name}")
-        return type("Handle", (), {"release": lambda handle: self.done.append("release")})()
+        stack = contextlib.ExitStack()
+        stack.callback(self.done.append, "release")
+        return stack
 
 
 def service(world, function="running", test=False, **kwargs):
@@ -72,6 +89,7 @@ def service(world, function="running", test=False, **kwargs):
 
 HEALTH = {"url": "http://h"}
 GATE = {"url": "http://g"}
+RESTART = ["restart --no-block x.service", "wait for a new process"]
 CASES = [
     # (properties, newer inputs, arguments, changes, what was done)
     ({}, [], {}, set(), []),
@@ -80,9 +98,9 @@ CASES = [
     ({"ActiveState": "inactive"}, [], {"gate": GATE, "health": HEALTH}, {"running"}, ["ask http://g", "start --no-block x.service", "ask http://h"]),
     ({"ActiveState": "failed"}, [], {}, {"running"}, ["start --no-block x.service"]),
     ({"UnitFileState": "disabled"}, [], {}, {"enabled"}, ["enable --quiet --no-reload x.service"]),
-    ({}, ["/bin/x"], {"gate": GATE}, {"restarted"}, ["restart --no-block x.service"]),
-    ({}, ["/bin/x"], {"lock": "etcd"}, {"restarted"}, ["lock restart/etcd", "restart --no-block x.service", "release"]),
-    ({"NeedDaemonReload": "yes"}, ["/etc/x"], {}, {"restarted"}, ["daemon-reload", "restart --no-block x.service"]),
+    ({}, ["/bin/x"], {"gate": GATE}, {"restarted"}, RESTART),
+    ({}, ["/bin/x"], {"lock": "etcd", "health": HEALTH}, {"restarted"}, ["lock restart/etcd", *RESTART, "ask http://h", "release"]),
+    ({"NeedDaemonReload": "yes"}, ["/etc/x"], {}, {"restarted"}, ["daemon-reload", *RESTART]),
     ({"NeedDaemonReload": "yes"}, [], {}, set(), ["daemon-reload"]),
 ]  # fmt: skip
 
