@@ -201,5 +201,6 @@ def ext_pillar(minion_id, pillar, secrets="/etc/kaas/secrets", artifacts=None):
     data["formula"] = _formula()
     data["certificates"] = __utils__["kaas_pki.policies"](__utils__["kaas_topology.topology"](cluster), node)
     if "master" in data["roles"]:
-        data["secrets"] = __utils__["kaas_secrets.cluster"](os.path.join(secrets, cluster["name"]))
+        folder = os.path.join(secrets, cluster["name"])
+        data["secrets"] = __utils__["kaas_secrets.cluster"](folder, __utils__["kaas_pki.create_ca"])
     return {"kaas": data}

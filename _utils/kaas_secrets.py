@@ -2,17 +2,12 @@
 
 import base64
 import contextlib
-import datetime
 import fcntl
 import os
 import secrets
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
-
-SIGNER_YEARS = 10
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 
 def _private_pem(key):
@@ -33,38 +28,14 @@ def encryption():
     return {"encryption-key1": base64.b64encode(secrets.token_bytes(32)).decode()}
 
 
-def csr_signer():
+def csr_signer(create_ca):
     """Return ``{name: content}`` of the CA with which the controller-manager answers CertificateSigningRequests.
 
     It is not the cluster's CA, whose key never leaves the CA minion: the apiserver trusts it for client certificates,
     kubelets do not.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "csr-signer")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(days=365 * SIGNER_YEARS))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(
-            x509.KeyUsage(True, False, False, False, False, True, True, False, False),
-            critical=True,
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return {
-        "csr-signer.crt": certificate.public_bytes(serialization.Encoding.PEM).decode(),
-        "csr-signer.key": _private_pem(key),
-    }
-
-
-GROUPS = {"sa.key": service_account, "encryption-key1": encryption, "csr-signer.key": csr_signer}
+    authority = create_ca("csr-signer")
+    return {"csr-signer.crt": authority["certificate"], "csr-signer.key": authority["key"]}
 
 
 @contextlib.contextmanager
@@ -89,16 +60,21 @@ def _read(folder, name):
         return handle.read()
 
 
-def cluster(folder):
-    """Return a cluster's secrets from ``folder``, making what is missing.
+def cluster(folder, create_ca):
+    """Return a cluster's secrets from ``folder``, making what is missing; ``create_ca`` is :func:`kaas_pki.create_ca`.
 
     Returns ``{service_account: {private, public}, encryption: [{name, key}], csr_signer: {certificate, key}}`` (PEM,
     base64). A group of files is made only as a whole: half of a pair is an error that names the missing file.
     """
+    groups = {
+        "sa.key": service_account,
+        "encryption-key1": encryption,
+        "csr-signer.key": lambda: csr_signer(create_ca),
+    }
     os.makedirs(folder, mode=0o700, exist_ok=True)
     os.chmod(folder, 0o700)
     with _locked(folder):
-        for first, make in GROUPS.items():
+        for first, make in groups.items():
             if os.path.exists(os.path.join(folder, first)):
                 continue
             made = make()
