@@ -33,7 +33,7 @@ MADE_BY_ENGINE = [Path("/run/docker"), Path("/run/containerd")]
 
 
 def state() -> dict[str, Any]:
-    """What the lab noted on this boot: {boot, sysctls, forward_policy, folders, started}.
+    """What the lab noted on this boot: {boot, sysctls, forward_policy, folders, started, data}.
 
     Empty after a reboot or when nothing was noted.
     """
@@ -71,7 +71,7 @@ def up() -> str:
         root = Path(run(["docker", "info", "--format", "{{.DockerRootDir}}"]).stdout.strip())
         if pid is None:
             return f"the engine that runs already (data in {root})"
-        if root.is_dir() and root == ENGINE_DATA / "root":
+        if root == ENGINE_DATA / "root" and intact(root):
             return f"the lab's engine runs (pid {pid})"
         say(f"    the lab's engine has its data in {root}, which is gone or another clone's: restarting it here")
         stop()
@@ -79,7 +79,14 @@ def up() -> str:
         say(f"    the lab's engine (pid {pid}) does not answer: restarting it")
         stop()
     _clear_dead()
+    if not intact(ENGINE_DATA / "root"):
+        shutil.rmtree(ENGINE_DATA / "root", ignore_errors=True)
     return f"started dockerd (pid {_start()})"
+
+
+def intact(root: Path) -> bool:
+    """False for an engine's data folder that was removed in part: `rm -rf build` stops at what is mounted."""
+    return all((root / part).is_dir() for part in ("image", "containers", "network", "volumes"))
 
 
 def own_pid() -> int | None:
@@ -156,7 +163,7 @@ def _start() -> int:
             env=environment(LABRUNC_REAL=shutil.which("runc", path=environment()["PATH"]) or "runc"),
         )
     noted = state()
-    noted["started"] = True
+    noted.update(started=True, data=str(ENGINE_DATA))
     _write(noted)
 
     def ready() -> bool:
@@ -191,7 +198,8 @@ def _clear_dead() -> None:
         for pid in _orphaned_machines():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-    _unmount_below(ENGINE_RUN)
+    for folder in (ENGINE_RUN, Path(state().get("data", ENGINE_DATA)), ENGINE_DATA):
+        _unmount_below(folder)
     for pid_file in (ENGINE_RUN / "dockerd.pid", ENGINE_RUN / "exec" / "containerd" / "containerd.pid"):
         pid_file.unlink(missing_ok=True)
     if SOCKET.exists() and not answers() and not _somebody_elses_engine():
@@ -229,7 +237,7 @@ def _orphaned_machines() -> list[int]:
 
 
 def _unmount_below(folder: Path) -> None:
-    """Detach what is mounted below a folder (a killed engine leaves network namespaces there)."""
+    """Detach what is mounted below a folder (a killed engine leaves network namespaces and its own data folder so)."""
     points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for point in sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True):
         run(["umount", "--lazy", point], check=False)

@@ -130,3 +130,12 @@ def test_firewall_undo_takes_the_engines_rules_and_no_others():
         ["-X", "DOCKER"],
         ["-X", "DOCKER-USER"],
     ]
+
+
+def test_a_data_folder_that_was_half_removed_is_not_intact(tmp_path):
+    for part in ("image", "containers", "network", "volumes"):
+        (tmp_path / part).mkdir()
+    assert engine.intact(tmp_path)
+    (tmp_path / "image").rmdir()
+    assert not engine.intact(tmp_path)
+    assert not engine.intact(tmp_path / "absent")
