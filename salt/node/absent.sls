@@ -1,8 +1,10 @@
-# Everything that the roles put on a node, taken off again; the machine stays.
+# Everything that the roles put on a node, taken off again; the machine stays, and with it images and the data of pods.
 include:
+  - formula.synced
+  - kubelet.absent
+  - containerd.emptied
   - sdn.flannel.absent
   - kube-proxy.absent
-  - kubelet.absent
   - containerd.absent
   - kubectl.absent
   - kube-scheduler.absent

@@ -6,8 +6,9 @@ from laboratory import difference
 HIGHLY_AVAILABLE = True
 
 LEFT = r"""
+# units, but those of Debian's packages and the kernel's groups of pods that have ended
 systemctl list-unit-files --plain --no-legend | grep -E '^(etcd|kube|containerd|flannel|haproxy|keepalived)' |
-  grep -vE '^(haproxy|keepalived|containerd)\.service (disabled|masked)'
+  grep -vE '^((haproxy|keepalived|containerd)\.service +(disabled|masked)|kubepods.*\.slice)'
 find /opt/kaas /etc/kubernetes /etc/etcd /etc/containerd /etc/flannel /etc/cni /var/lib/kubelet/pki /run/flannel ! -type d 2>/dev/null
 find /usr/local/bin -lname '/opt/kaas/*'
 ps -eo args | grep -E '(/opt/kaas|/usr/local/bin/(kube|flannel|containerd|etcd)|containerd-shim)' | grep -v grep
