@@ -2,7 +2,10 @@
 # Their hash is kept beside them: asking one of our own functions first would make Salt's loader remember it as missing for the whole run.
 {% set stamp = opts.extension_modules ~ '/kaas-formula' %}
 {% if pillar.kaas.formula and not (salt['file.file_exists'](stamp) and salt['file.read'](stamp) == pillar.kaas.formula) %}
-{% do salt['saltutil.sync_all'](refresh=True) %}
+{# Only the kinds that the formula has: sync_all asks the master about eighteen. #}
+{% do salt['saltutil.sync_utils'](refresh=False) %}
+{% do salt['saltutil.sync_modules'](refresh=False) %}
+{% do salt['saltutil.sync_states'](refresh=True) %}
 {% endif %}
 
 formula-synced:

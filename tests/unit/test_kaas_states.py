@@ -15,7 +15,11 @@ class TestFormula:
         module = formula.load(
             "_states/kaas_formula.py",
             utils={"kaas_formula.digest": lambda folders: left.pop(0) if len(left) > 1 else left[0]},
-            salt={"saltutil.sync_all": lambda refresh: synced.append(refresh)},
+            salt={
+                "saltutil.sync_utils": lambda refresh: None,
+                "saltutil.sync_modules": lambda refresh: None,
+                "saltutil.sync_states": lambda refresh: synced.append(refresh),
+            },
             opts={"test": False, "extension_modules": str(tmp_path)},
         )
         module.time = type("Clock", (), {"monotonic": iter(range(1000)).__next__, "sleep": lambda seconds: None})
