@@ -90,11 +90,12 @@ def _noop(found: dict[str, Any]) -> list[str]:
 
 
 def _rest(found: dict[str, dict[str, Any]]) -> list[str]:
-    any_one = next(iter(found.values()))
+    when = "; ".join(
+        f"{KINDS[kind]} {one['age']} s after the finish line, CPU over {one['window']} s" for kind, one in found.items()
+    )
     lines = [
-        f"**At rest**, {any_one['age']} s after the finish line, CPU over {any_one['window']} s. Working set (cgroup "
-        "usage without inactive file pages) and, in brackets, anonymous memory; the Salt minion, which runs on both "
-        "sides, is part of it.",
+        f"**At rest** ({when}). Working set (cgroup usage without inactive file pages) and, in brackets, anonymous "
+        "memory; the Salt minion, which runs on both sides, is part of it.",
         "",
     ]
     kinds = [kind for kind in KINDS if kind in found]
