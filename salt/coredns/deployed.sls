@@ -102,8 +102,8 @@ coredns-deployed:
                       - {name: metrics, containerPort: 9153, protocol: TCP}
                     startupProbe:
                       httpGet: {path: /health, port: 8080}
-                      periodSeconds: 2
-                      failureThreshold: 60
+                      periodSeconds: 1
+                      failureThreshold: 120
                     livenessProbe:
                       httpGet: {path: /health, port: 8080}
                       periodSeconds: 10
