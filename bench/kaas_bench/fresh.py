@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from kaas_lab import cli as lab
-from kaas_lab import machines
+from kaas_lab import engine, machines
 from kaas_lab.cluster import Cluster
 from kaas_lab.errors import LabError
 from kaas_lab.ui import say
@@ -25,7 +25,9 @@ def need_docker() -> None:
 def machines_anew(cluster: Cluster) -> None:
     """Remove the cluster's machines and their data, boot new ones: their minions answer, nothing is installed."""
     with lab.locked("lab"):
-        say(f"    removed: {', '.join(machines.down(cluster)) or 'nothing'}")
+        # Without an engine there are no machines yet; `up` starts it.
+        removed = machines.down(cluster) if engine.answers() else []
+        say(f"    removed: {', '.join(removed) or 'nothing'}")
         if lab.up(cluster, artifacts=False, highstate=False):
             raise LabError("the machines did not come up")
 
