@@ -198,6 +198,10 @@ def _clear_dead() -> None:
         for pid in _orphaned_machines():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        # dockerd leaves its rules behind; one that masquerades what does not leave by a bridge that is gone would
+        # rewrite the addresses of the machines on the next bridge with the same network
+        if state().get("started"):
+            _clear_firewall(state()["forward_policy"])
     for folder in (ENGINE_RUN, Path(state().get("data", ENGINE_DATA)), ENGINE_DATA):
         _unmount_below(folder)
     for pid_file in (ENGINE_RUN / "dockerd.pid", ENGINE_RUN / "exec" / "containerd" / "containerd.pid"):
