@@ -118,6 +118,7 @@ def test_firewall_undo_takes_the_engines_rules_and_no_others():
 -A FORWARD -i br-0123456789ab ! -o br-0123456789ab -j ACCEPT
 -A FORWARD -i virbr0 -j ACCEPT
 -A POSTROUTING -s 172.31.255.0/24 ! -o docker0 -j MASQUERADE
+-A POSTROUTING -s 10.1.0.0/24 ! -o br-0123456789ab -j MASQUERADE
 -A DOCKER -i docker0 -j RETURN
 """
     assert engine.firewall_undo(listed) == [
@@ -125,6 +126,7 @@ def test_firewall_undo_takes_the_engines_rules_and_no_others():
         ["-D", "FORWARD", "-o", "docker0", "-j", "DOCKER"],
         ["-D", "FORWARD", "-i", "br-0123456789ab", "!", "-o", "br-0123456789ab", "-j", "ACCEPT"],
         ["-D", "POSTROUTING", "-s", "172.31.255.0/24", "!", "-o", "docker0", "-j", "MASQUERADE"],
+        ["-D", "POSTROUTING", "-s", "10.1.0.0/24", "!", "-o", "br-0123456789ab", "-j", "MASQUERADE"],
         ["-F", "DOCKER"],
         ["-F", "DOCKER-USER"],
         ["-X", "DOCKER"],
