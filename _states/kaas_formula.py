@@ -43,7 +43,8 @@ def current(name, digest, stamp, timeout=40):
         ret["result"] = False
         ret["comment"] = (
             f"The synced modules ({found[:12]}) are not the master's ({digest[:12]}) after {timeout} s of syncing. "
-            "Check that the master's file_roots and module_dirs lead to one checkout, then run the highstate again"
+            "If the formula was changed while this run was under way, run it again; "
+            "else check that the master's file_roots and module_dirs lead to one checkout"
         )
         return ret
     if not os.path.isfile(stamp) or _read(stamp) != digest:
