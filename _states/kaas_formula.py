@@ -47,14 +47,7 @@ def current(name, digest, stamp, timeout=40):
             "else check that the master's file_roots and module_dirs lead to one checkout"
         )
         return ret
-    if not os.path.isfile(stamp) or _read(stamp) != digest:
-        with open(f"{stamp}.new", "w", encoding="utf-8") as handle:
-            handle.write(digest)
-        os.replace(f"{stamp}.new", stamp)
+    if __utils__["kaas_file.read"](stamp) != digest:
+        __utils__["kaas_file.write"](stamp, digest)
         ret["comment"] = "Synced the formula's modules"
     return ret
-
-
-def _read(path):
-    with open(path, encoding="utf-8") as handle:
-        return handle.read()

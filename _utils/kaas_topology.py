@@ -1,9 +1,9 @@
 """From a validated cluster file to what one node needs. Pure functions; no Salt, no I/O.
 
-Shapes
-    cluster    the value of the key ``cluster`` of ``pillar/clusters/<name>.sls`` merged over
-    ``pillar/data/defaults.yaml`` topology   the public part of a cluster that the CA minion needs as well (see
-    :func:`topology`)
+cluster
+    The value of the key ``cluster`` of ``pillar/clusters/<name>.sls`` merged over ``pillar/data/defaults.yaml``.
+topology
+    The public part of a cluster that the CA minion needs as well (see :func:`topology`).
 """
 
 import ipaddress
@@ -243,7 +243,6 @@ def derive(cluster, node, table, source):
         "registries": cluster["registries"],
         "kubeconfigs": kubeconfigs(cluster, node),
         "settings": {name: cluster[name] for name in ("kubelet", "kube_proxy", "containerd")},
-        "certificates_renew_before_days": cluster["certificates"]["renew_before_days"],
     }
     if {"etcd", "master"} & set(roles):
         members = with_role(cluster, "etcd")

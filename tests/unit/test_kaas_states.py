@@ -14,7 +14,11 @@ class TestFormula:
         left = list(digests)
         module = formula.load(
             "_states/kaas_formula.py",
-            utils={"kaas_formula.digest": lambda folders: left.pop(0) if len(left) > 1 else left[0]},
+            utils={
+                "kaas_formula.digest": lambda folders: left.pop(0) if len(left) > 1 else left[0],
+                "kaas_file.read": kaas_file.read,
+                "kaas_file.write": kaas_file.write,
+            },
             salt={
                 "saltutil.sync_utils": lambda refresh: None,
                 "saltutil.sync_modules": lambda refresh: None,
