@@ -139,14 +139,15 @@ def _formula():
 
 
 def _repository(url, index_path):
-    """Return the source function for ``artifacts.source: repository``."""
+    """Return the source function for ``artifacts.source: repository``, and ``{image: digest}`` of its index."""
     if not index_path or not os.path.isfile(index_path):
         raise ValueError(
             f"artifacts: the master has no index of the repository ({index_path or 'not configured'}): "
             "set `artifacts:` of ext_pillar kaas to its index.json"
         )
     with open(index_path, encoding="utf-8") as handle:
-        index = json.load(handle)["artifacts"]
+        document = json.load(handle)
+    index = document["artifacts"]
 
     def source(artifact, version, name):
         try:
@@ -162,11 +163,14 @@ def _repository(url, index_path):
             "size": entry["size"],
         }
 
-    return source
+    return source, {image: entry["digest"] for image, entry in document.get("images", {}).items()}
 
 
 def _upstream():
-    """Return the source function for ``artifacts.source: upstream``: release URLs and their published checksums."""
+    """Return the source function for ``artifacts.source: upstream``: release URLs and their published checksums.
+
+    The second value is empty: registries publish digests of images nowhere but beside the images themselves.
+    """
     releases = _read(_data("upstream.yaml"))
 
     def source(artifact, version, name):
@@ -174,7 +178,7 @@ def _upstream():
         words = {"version": version, "file": name, "os": "linux", "arch": "amd64"}
         return {key: value.format(**words) for key, value in release.items()}
 
-    return source
+    return source, {}
 
 
 def ext_pillar(minion_id, pillar, secrets="/etc/kaas/secrets", artifacts=None):
@@ -194,8 +198,8 @@ def ext_pillar(minion_id, pillar, secrets="/etc/kaas/secrets", artifacts=None):
         }
     chosen = cluster["artifacts"]
     try:
-        source = _repository(chosen["url"], artifacts) if chosen["source"] == "repository" else _upstream()
-        data = __utils__["kaas_topology.derive"](cluster, node, table, source)
+        source, digests = _repository(chosen["url"], artifacts) if chosen["source"] == "repository" else _upstream()
+        data = __utils__["kaas_topology.derive"](cluster, node, table, source, digests)
     except ValueError as error:
         raise ValueError(f"clusters/{cluster['name']}.sls: {error}") from None
     data["formula"] = _formula()

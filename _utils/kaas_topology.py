@@ -214,10 +214,27 @@ def kubeconfigs(cluster, node):
     return found
 
 
-def derive(cluster, node, table, source):
+def images(cluster, words, digests):
+    """Return ``{name: reference}`` of the cluster's images, by digest where ``digests`` (``{image: digest}``) knows it.
+
+    A registry may serve anything under a tag; under a digest only that very image. The tag stays for people, but not in
+    ``pause``: containerd protects that image from garbage collection by its reference, which it keeps without the tag.
+    """
+    found = {}
+    for name, template in IMAGES.items():
+        if name in ("pause", "coredns") or name in cluster["addons"]:
+            tagged = template.format(**words)
+            digest = digests.get(tagged)
+            name_kept = tagged.rpartition(":")[0] if name == "pause" else tagged
+            found[name] = f"{name_kept}@{digest}" if digest else tagged
+    return found
+
+
+def derive(cluster, node, table, source, digests=()):
     """Return the node's pillar without secrets and certificates (the ext_pillar adds those).
 
-    ``cluster`` merged cluster, ``node`` its name, ``table`` the version table, ``source`` as for :func:`artifacts`.
+    ``cluster`` merged cluster, ``node`` its name, ``table`` the version table, ``source`` as for :func:`artifacts`,
+    ``digests`` as for :func:`images`.
     """
     mine = cluster["nodes"][node]
     roles = [role for role in ROLES if role in mine["roles"]]
@@ -235,11 +252,7 @@ def derive(cluster, node, table, source):
         },
         "versions": component_versions,
         "artifacts": artifacts(cluster, node, component_versions, source),
-        "images": {
-            name: ref.format(**component_versions, **table["own"])
-            for name, ref in IMAGES.items()
-            if name in ("pause", "coredns") or name in cluster["addons"]
-        },
+        "images": images(cluster, {**component_versions, **table["own"]}, dict(digests)),
         "registries": cluster["registries"],
         "kubeconfigs": kubeconfigs(cluster, node),
         "settings": {name: cluster[name] for name in ("kubelet", "kube_proxy", "containerd")},

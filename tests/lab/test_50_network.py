@@ -191,7 +191,7 @@ def test_top(cluster):
 
 def test_images_come_from_the_clusters_registry_alone(cluster, namespace, image):
     """An image that the mirror lacks is an error; no other registry is asked (the air-gap case)."""
-    name = image.rsplit(":", 1)[0] + ":no-such-version"
+    name = image.partition("@")[0].rpartition(":")[0] + ":no-such-version"
     cluster.create(pod(namespace, "missing", cluster.workers[0], container("missing", name, "backend", port=8080)))
 
     def refused():

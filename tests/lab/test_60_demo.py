@@ -20,7 +20,7 @@ def image(cluster):
 
 def assert_serves(cluster, wanted):
     """Soon only this image's version answers; an old pod that drains may still do so for a moment."""
-    number = wanted.rsplit(":", 1)[1]
+    number = wanted.partition("@")[0].rsplit(":", 1)[1]
     eventually(
         lambda: {cluster.demo()["version"] for _ in range(10)} == {number}, 15, f"version {number} alone to answer"
     )
@@ -62,7 +62,8 @@ def test_rolling_update_loses_no_request_and_highstate_repairs_the_drift(cluster
     The highstate predicts the repair first, reports it, and finds nothing the next time.
     """
     before = image(cluster)
-    other = before[:-1] + ("2" if before.endswith("1") else "1")
+    repository, _, version = before.partition("@")[0].rpartition(":")
+    other = f"{repository}:{'2' if version == '1' else '1'}"
     urls = [cluster.demo_url(node, path) for node in cluster.kubelets for path in ("/", "/api")]
     turn = iter(range(10**9))
     with Loop(lambda: fetch(urls[next(turn) % len(urls)]), every=0.03, threads=2) as loop:

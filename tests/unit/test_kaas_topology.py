@@ -93,6 +93,21 @@ def test_the_apiserver_asks_its_own_etcd_member_first():
     assert data["etcd_endpoints"] == [f"https://172.28.0.{number}:2379" for number in (12, 11, 13)]
 
 
+@pytest.mark.parametrize(
+    ("name", "digests", "reference"),
+    [
+        ("coredns", {}, "registry.k8s.io/coredns/coredns:v1.15.0"),
+        ("coredns", {"registry.k8s.io/coredns/coredns:v1.15.0": "sha256:1"}, "registry.k8s.io/coredns/coredns:v1.15.0@sha256:1"),
+        ("coredns", {"registry.k8s.io/coredns/coredns:v1.14.9": "sha256:1"}, "registry.k8s.io/coredns/coredns:v1.15.0"),
+        ("pause", {"registry.k8s.io/pause:3.10.2": "sha256:2"}, "registry.k8s.io/pause@sha256:2"),
+    ],
+    ids=["no digest", "digest", "digest of another version", "pause without its tag"],
+)
+def test_images_are_named_by_digest_where_it_is_known(name, digests, reference):
+    words = {**kaas_topology.versions(cluster("demo"), TABLE), **TABLE["own"]}
+    assert kaas_topology.images(cluster("demo"), words, digests)[name] == reference
+
+
 def test_one_master_deploys():
     source = lambda artifact, version, name: {"url": name}  # noqa: E731
     deployers = [
