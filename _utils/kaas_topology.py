@@ -8,7 +8,7 @@ topology
 
 import ipaddress
 
-ROLES = ("etcd", "master", "worker")
+ROLES = ("etcd", "master", "worker", "loadbalancer")
 
 # Which components a role installs: artifact name -> files of that artifact. Data, so that a node downloads only what
 # its roles run.
@@ -69,13 +69,13 @@ def with_role(cluster, role):
     return {name: node["address"] for name, node in cluster["nodes"].items() if role in node["roles"]}
 
 
-def versions(cluster, table):
-    """Return ``{component: version}`` for the cluster's Kubernetes version.
+def versions(cluster, table, node=None):
+    """Return ``{component: version}`` for the Kubernetes version of the cluster, or of one of its nodes.
 
-    ``cluster["kubernetes"]`` is a minor (``"1.36"``) or a full version that stands in ``table``
-    (``pillar/data/versions.yaml``).
+    The key ``kubernetes`` of the cluster, and of a node that stays behind while an upgrade goes from node to node, is
+    a minor (``"1.36"``) or a full version that stands in ``table`` (``pillar/data/versions.yaml``).
     """
-    wanted = str(cluster["kubernetes"])
+    wanted = str(cluster["nodes"].get(node, {}).get("kubernetes", cluster["kubernetes"]))
     for minor, row in table["kubernetes"].items():
         if wanted in (minor, row["kubernetes"]):
             return dict(row)
@@ -238,7 +238,9 @@ def derive(cluster, node, table, source, digests=()):
     """
     mine = cluster["nodes"][node]
     roles = [role for role in ROLES if role in mine["roles"]]
-    component_versions = versions(cluster, table)
+    component_versions = versions(cluster, table, node)
+    # What runs once in the cluster belongs to the cluster's version, what runs on the node to the node's.
+    image_versions = {**versions(cluster, table), "pause": component_versions["pause"], **table["own"]}
     masters = with_role(cluster, "master")
     public = topology(cluster)
     data = {
@@ -252,7 +254,7 @@ def derive(cluster, node, table, source, digests=()):
         },
         "versions": component_versions,
         "artifacts": artifacts(cluster, node, component_versions, source),
-        "images": images(cluster, {**component_versions, **table["own"]}, dict(digests)),
+        "images": images(cluster, image_versions, dict(digests)),
         "registries": cluster["registries"],
         "kubeconfigs": kubeconfigs(cluster, node),
         "settings": {name: cluster[name] for name in ("kubelet", "kube_proxy", "containerd")},
@@ -265,9 +267,16 @@ def derive(cluster, node, table, source, digests=()):
         data["etcd_endpoints"] = [f"https://{address}:2379" for _, address in local_first]
     if "master" in roles:
         deployer = node == next(iter(masters))
-        data.update(masters=masters, deployer=deployer, virtual_router_id=cluster["api"].get("virtual_router_id", 51))
+        data.update(
+            masters=masters,
+            deployer=deployer,
+            virtual_router_id=cluster["api"].get("virtual_router_id", 51),
+            authentication=cluster["authentication"],
+            admission=cluster["admission"],
+        )
         if deployer:
             data["addons"] = cluster["addons"]
+            data["rbac"] = cluster["rbac"]
             data["nodes"] = {
                 name: {"roles": peer["roles"], "labels": labels(peer), "taints": taints(peer)}
                 for name, peer in cluster["nodes"].items()

@@ -51,7 +51,7 @@ BAD = [
     ({"cluster.nodes.w1": None}, "nodes.w1 must be of type object, found null"),
     ({"cluster.nodes.w1.roles": "worker"}, "nodes.w1.roles must be of type array, found str"),
     ({"cluster.nodes.w1.roles": []}, "nodes.w1.roles [] "),
-    ({"cluster.nodes.w1.roles": ["wroker"]}, "nodes.w1.roles[0] 'wroker' is not one of: etcd, master, worker; did you mean 'worker'?"),
+    ({"cluster.nodes.w1.roles": ["wroker"]}, "nodes.w1.roles[0] 'wroker' is not one of: etcd, master, worker, loadbalancer; did you mean 'worker'?"),
     ({"cluster.nodes.w1.address": "172.28.0.300"}, "nodes.w1.address '172.28.0.300' is not a 'ipv4'"),
     ({"cluster.nodes.W_1": {"address": "172.28.0.50", "roles": ["worker"]}}, "nodes 'W_1' does not match"),
     ({"cluster.network.plugin": "flanel"}, "network.plugin 'flanel' is not one of: flannel; did you mean 'flannel'?"),

@@ -123,3 +123,28 @@ def test_every_component_of_the_artifacts_has_a_version():
         for component in kaas_topology.node_artifacts(cluster("demo"), node):
             artifact = "kubernetes" if component in kaas_topology.KUBERNETES_PROGRAMS else component
             assert artifact in TABLE["kubernetes"]["1.36"]
+
+
+def test_a_node_that_stays_behind_runs_its_own_version():
+    """Its own programs and the pod sandbox are of its version; what runs once per cluster is of the cluster's."""
+    staged = cluster("demo", kubernetes="1.37", nodes={"w1": {"kubernetes": "1.36"}})
+    table = {"kubernetes": {minor: dict(row) for minor, row in TABLE["kubernetes"].items()}, "own": TABLE["own"]}
+    table["kubernetes"]["1.36"].update(pause="3.9", coredns="1.14.0")
+
+    def source(artifact, version, name):
+        return {"url": f"{artifact}/{version}/{name}"}
+
+    behind, ahead = (kaas_topology.derive(staged, node, table, source) for node in ("w1", "w2"))
+    assert (behind["versions"]["kubernetes"], ahead["versions"]["kubernetes"]) == ("1.36.3", "1.37.2")
+    assert behind["artifacts"]["kubelet"]["files"][0]["url"] == "kubernetes/1.36.3/kubelet"
+    assert behind["images"]["pause"].endswith(":3.9") and behind["images"]["coredns"] == ahead["images"]["coredns"]
+
+
+def test_masters_alone_get_what_their_apiservers_are_configured_with():
+    def source(*_):
+        return {}
+
+    found = {node: kaas_topology.derive(cluster("demo"), node, TABLE, source) for node in ("m1", "m2", "w1")}
+    assert found["m1"]["rbac"] == {"bindings": []} and "rbac" not in found["m2"]
+    assert found["m2"]["authentication"] == {"jwt": []} and found["m2"]["admission"]["pod_security"]["enforce"] == "baseline"
+    assert not {"authentication", "admission", "rbac"} & found["w1"].keys()
