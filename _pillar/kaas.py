@@ -203,7 +203,9 @@ def ext_pillar(minion_id, pillar, secrets="/etc/kaas/secrets", artifacts=None):
     except ValueError as error:
         raise ValueError(f"clusters/{cluster['name']}.sls: {error}") from None
     data["formula"] = _formula()
-    data["certificates"] = __utils__["kaas_pki.policies"](__utils__["kaas_topology.topology"](cluster), node)
+    public = __utils__["kaas_topology.topology"](cluster)
+    data["certificates"] = __utils__["kaas_pki.policies"](public, node)
+    data["authorities"] = __utils__["kaas_pki.authorities"](public, node)
     if "master" in data["roles"]:
         folder = os.path.join(secrets, cluster["name"])
         data["secrets"] = __utils__["kaas_secrets.cluster"](folder, __utils__["kaas_pki.create_ca"])

@@ -18,7 +18,10 @@ PRIVATE_DIRECTORY = "/var/lib/kubelet/"
 
 def certificates(name, timeout=60):
     """
-    Every certificate that the node's pillar (``kaas:certificates``) lists exists, is right, and is not about to expire.
+    Every certificate that the node's pillar lists exists, is right, and is not about to expire.
+
+    The pillar says which (``kaas:certificates``), and which authorities' certificates the node holds
+    (``kaas:authorities``); a load balancer has only the latter.
 
     timeout: seconds to wait for the CA minion, which may be set up by the very same highstate. When all is well nobody
     is asked.
@@ -27,25 +30,28 @@ def certificates(name, timeout=60):
     """
     ret = {"name": name, "changes": {}, "result": True, "comment": "All certificates are valid."}
     # A round through JSON leaves plain data: Salt 3008 wraps pillar values to mask them when they are printed.
-    kaas = json.loads(json.dumps({key: (__pillar__.get("kaas") or {}).get(key) for key in ("certificates", "cluster")}))
-    if not kaas["certificates"] or not kaas["cluster"]:
-        comment = "pillar kaas:certificates is missing: is the ext_pillar `kaas` configured on the master?"
+    keys = ("authorities", "certificates", "cluster")
+    kaas = json.loads(json.dumps({key: (__pillar__.get("kaas") or {}).get(key) for key in keys}))
+    if not kaas["authorities"] or not kaas["cluster"]:
+        comment = "pillar kaas:authorities is missing: is the ext_pillar `kaas` configured on the master?"
         return {**ret, "result": False, "comment": comment}
-    policies, ca_id = kaas["certificates"], kaas["cluster"]["ca"]
+    policies, authorities, ca_id = kaas["certificates"] or {}, kaas["authorities"], kaas["cluster"]["ca"]
 
     faulty, modes = _check(policies)
-    if not faulty and not modes:
+    unknown = [path for path in authorities if not _fingerprints(path)]
+    if not faulty and not modes and not unknown:
         return ret
     if __opts__["test"]:
         ret["changes"] = {purpose: "would be issued: " + "; ".join(reasons) for purpose, reasons in faulty.items()}
         ret["changes"].update(dict.fromkeys(modes, "mode would become 0600"))
+        ret["changes"].update({path: f"would be authority {authorities[path]}" for path in unknown})
         return {**ret, "result": None, "comment": f"{len(faulty)} certificates would be asked of {ca_id}."}
 
     for path in modes:
         Path(path).chmod(KEY_MODE)
         ret["changes"][path] = "mode 0600"
-    if faulty:
-        error = _obtain(policies, faulty, ca_id, time.monotonic() + timeout, ret["changes"])
+    if faulty or unknown:
+        error = _obtain(policies, authorities, faulty, ca_id, time.monotonic() + timeout, ret["changes"])
         if error:
             return {**ret, "result": False, "comment": error}
     ret["comment"] = f"{len(faulty)} certificates issued by {ca_id}."
@@ -65,15 +71,15 @@ def _check(policies):
     return faulty, modes
 
 
-def _obtain(policies, faulty, ca_id, deadline, changes):
-    """Ask until all faulty certificates are there; fills `changes`, returns an error message or None."""
+def _obtain(policies, authorities, faulty, ca_id, deadline, changes):
+    """Ask until all faulty certificates and all authorities are there; fills `changes`, returns an error or None."""
     request = json.dumps({purpose: _public_key(policies[purpose], changes) for purpose in sorted(faulty)})
     attempts = 0
     while True:
         attempts += 1
         answer, error, again = _ask(ca_id, request, deadline)
         if not error:
-            error, again = _refuse_foreign(policies, answer["authorities"], ca_id), False
+            error, again = _refuse_foreign(authorities, answer["authorities"], ca_id), False
         if not error:
             error = _wrong(policies, faulty, answer)
             # Right after a change of the cluster's pillar the CA minion may have seen the older one.
@@ -88,7 +94,7 @@ def _obtain(policies, faulty, ca_id, deadline, changes):
     if "etcd" in answer:
         # For kaas_etcd.configured later in the same run, which needs not ask again.
         __context__["kaas_etcd.record"] = answer["etcd"]
-    for path, authority in _authority_files(policies).items():
+    for path, authority in authorities.items():
         text = answer["authorities"][authority]
         if _read(path) != text:
             _write(path, text, 0o644)
@@ -101,7 +107,7 @@ def _obtain(policies, faulty, ca_id, deadline, changes):
     # Another authority (a second one while they are rotated) may have put further certificates out of order.
     rest = {purpose: reasons for purpose, reasons in _check(policies)[0].items() if purpose not in faulty}
     if rest and time.monotonic() < deadline:
-        return _obtain(policies, rest, ca_id, deadline, changes)
+        return _obtain(policies, authorities, rest, ca_id, deadline, changes)
     return None
 
 
@@ -127,27 +133,26 @@ def _ask(ca_id, request, deadline):
     return None, f"no answer in {timeout} s: does `salt {ca_id} test.ping` work on the master?", True
 
 
-def _refuse_foreign(policies, authorities, ca_id):
+def _refuse_foreign(authorities, answered, ca_id):
     """
     The first authority is taken on trust in Salt's own channel; from then on a bundle must share one with what the
     node has.
 
     Else a CA minion that lost its files and made new ones would tear a running cluster apart, node by node.
     """
-    for path, authority in _authority_files(policies).items():
-        with contextlib.suppress(ValueError):
-            known = __utils__["kaas_pki.fingerprints"](_read(path))
-            if authority not in authorities:
-                return f"it sent no {authority} authority"
-            try:
-                offered = __utils__["kaas_pki.fingerprints"](authorities[authority])
-            except ValueError as error:
-                return f"{authority}: {error}"
-            if not known & offered:
-                return (
-                    f"its {authority} authority is not the one that this node trusts ({path}). Restore {ca_id}'s "
-                    f"authorities from a backup; if the change is wanted, remove that file on all nodes and apply again"
-                )
+    for path, authority in authorities.items():
+        if authority not in answered:
+            return f"it sent no {authority} authority"
+        try:
+            offered = __utils__["kaas_pki.fingerprints"](answered[authority])
+        except ValueError as error:
+            return f"{authority}: {error}"
+        known = _fingerprints(path)
+        if known and not known & offered:
+            return (
+                f"its {authority} authority is not the one that this node trusts ({path}). Restore {ca_id}'s "
+                f"authorities from a backup; if the change is wanted, remove that file on all nodes and apply again"
+            )
     return None
 
 
@@ -163,8 +168,11 @@ def _wrong(policies, faulty, answer):
     return None
 
 
-def _authority_files(policies):
-    return {policy["ca_file"]: policy["ca"] for policy in policies.values()}
+def _fingerprints(path):
+    """Fingerprints of the authorities in a file of the node; empty when there is none that can be read."""
+    with contextlib.suppress(ValueError):
+        return __utils__["kaas_pki.fingerprints"](_read(path))
+    return set()
 
 
 def _public_key(policy, changes):

@@ -168,6 +168,9 @@ PURPOSES: dict[str, dict] = {
     },
 }
 
+# Authorities whose certificate a role needs without one of its own: haproxy verifies the apiservers that it asks.
+TRUSTED = {"loadbalancer": ["kubernetes"]}
+
 
 class PkiError(ValueError):
     """A request or a file that the PKI refuses; the message is safe to show (it never holds key material)."""
@@ -249,6 +252,17 @@ def policies(topology, node):
             "ca_file": AUTHORITY_FILES[row["ca"]],
         }
     return result
+
+
+def authorities(topology, node):
+    """
+    The authorities' certificates that a node holds: of those that signed its own, and those that its roles trust.
+
+    topology: see the module's docstring. node: the node's name in it. Returns ``{path: name of the authority}``.
+    """
+    names = [policy["ca"] for policy in policies(topology, node).values()]
+    names += [name for role in topology["nodes"][node]["roles"] for name in TRUSTED.get(role, [])]
+    return {AUTHORITY_FILES[name]: name for name in _unique(names)}
 
 
 def authority_files(directory):

@@ -10,6 +10,9 @@ import ipaddress
 
 ROLES = ("etcd", "master", "worker", "loadbalancer")
 
+# The API reaches pods through the masters' own pod network, so these run a kubelet too.
+KUBELET_ROLES = {"master", "worker"}
+
 # Which components a role installs: artifact name -> files of that artifact. Data, so that a node downloads only what
 # its roles run.
 CNI_PLUGINS = ["bridge", "firewall", "host-local", "loopback", "portmap"]
@@ -87,7 +90,7 @@ def api(cluster):
     """Return ``{address, port, url, vip}``: where clients reach the API.
 
     Without ``api.address`` it is the first master's own apiserver; with it, an address that keepalived moves among the
-    masters.
+    :func:`api_holders`.
     """
     masters = with_role(cluster, "master")
     vip = bool(cluster["api"].get("address"))
@@ -95,6 +98,16 @@ def api(cluster):
     port = cluster["api"].get("port", 8443 if vip else 6443)
     host = f"[{address}]" if ":" in address else address
     return {"address": address, "port": port, "url": f"https://{host}:{port}", "vip": vip}
+
+
+def api_holders(cluster):
+    """Return ``{node name: address}`` of the nodes among which the API address moves; empty without such an address.
+
+    These are the load balancers, or the masters of a cluster that has none.
+    """
+    if not api(cluster)["vip"]:
+        return {}
+    return with_role(cluster, "loadbalancer") or with_role(cluster, "master")
 
 
 def network(cluster):
@@ -127,9 +140,8 @@ def node_artifacts(cluster, node):
     """Return ``{component: [file, ...]}`` that ``node`` installs."""
     roles = set(cluster["nodes"][node]["roles"])
     wanted: dict[str, list[str]] = {}
-    # Every master and worker runs a kubelet: the API reaches pods through the masters' own pod network.
     groups = [role for role in ("etcd", "master") if role in roles] + (
-        ["kubelet"] if roles & {"master", "worker"} else []
+        ["kubelet"] if roles & KUBELET_ROLES else []
     )
     tables = [ROLE_ARTIFACTS[group] for group in groups]
     if "kubelet" in groups:
@@ -180,9 +192,9 @@ KUBECONFIGS = {
     "super-admin": ({"master"}, f"{PKI}/super-admin", True),
     "controller-manager": ({"master"}, f"{PKI}/controller-manager", True),
     "scheduler": ({"master"}, f"{PKI}/scheduler", True),
-    "kubelet": ({"master", "worker"}, "/var/lib/kubelet/pki/kubelet-client", False),
-    "kube-proxy": ({"master", "worker"}, f"{PKI}/kube-proxy", False),
-    "flannel": ({"master", "worker"}, f"{PKI}/flannel", False),
+    "kubelet": (KUBELET_ROLES, "/var/lib/kubelet/pki/kubelet-client", False),
+    "kube-proxy": (KUBELET_ROLES, f"{PKI}/kube-proxy", False),
+    "flannel": (KUBELET_ROLES, f"{PKI}/flannel", False),
 }
 
 
@@ -265,12 +277,14 @@ def derive(cluster, node, table, source, digests=()):
         local_first = sorted(members.items(), key=lambda item: item[0] != node)
         data["etcd"] = {"members": members}
         data["etcd_endpoints"] = [f"https://{address}:2379" for _, address in local_first]
+    if node in api_holders(cluster):
+        data["api_holders"] = api_holders(cluster)
+        data["masters"] = masters
+        data["virtual_router_id"] = cluster["api"].get("virtual_router_id", 51)
     if "master" in roles:
         deployer = node == next(iter(masters))
         data.update(
-            masters=masters,
             deployer=deployer,
-            virtual_router_id=cluster["api"].get("virtual_router_id", 51),
             authentication=cluster["authentication"],
             admission=cluster["admission"],
         )
@@ -278,7 +292,8 @@ def derive(cluster, node, table, source, digests=()):
             data["addons"] = cluster["addons"]
             data["rbac"] = cluster["rbac"]
             data["nodes"] = {
-                name: {"roles": peer["roles"], "labels": labels(peer), "taints": taints(peer)}
+                name: {"labels": labels(peer), "taints": taints(peer)}
                 for name, peer in cluster["nodes"].items()
+                if KUBELET_ROLES & set(peer["roles"])
             }
     return data

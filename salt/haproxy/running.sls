@@ -1,10 +1,13 @@
 include:
+  - pki.configured
   - haproxy.installed
   - haproxy.configured
 
 haproxy.service:
   kaas_service.running:
-    - inputs: [/etc/haproxy/haproxy.cfg]
+    - inputs: [/etc/haproxy/haproxy.cfg, /etc/kubernetes/pki/ca.crt]
+    - require:
+      - sls: pki.configured
     - watch:
       - sls: haproxy.installed
       - sls: haproxy.configured

@@ -6,7 +6,7 @@
 {% if not interfaces %}
 {{ raise('nodes.' ~ kaas.node.name ~ '.address ' ~ kaas.node.address ~ ' is on no interface of this machine: correct the cluster file or the machine') }}
 {% endif %}
-# The API address moves to another master when this one, or its haproxy, is gone. It stays where it is when the first comes back.
+# The API address moves to another node when this one, or its haproxy, is gone. It stays where it is when the first comes back.
 /etc/keepalived/keepalived.conf:
   file.managed:
     - makedirs: True
@@ -27,11 +27,11 @@
           nopreempt
           interface {{ interfaces[0] }}
           virtual_router_id {{ kaas.virtual_router_id }}
-          priority {{ 200 - (kaas.masters.keys() | list).index(kaas.node.name) }}
+          priority {{ 200 - (kaas.api_holders.keys() | list).index(kaas.node.name) }}
           advert_int 1
           unicast_src_ip {{ kaas.node.address }}
           unicast_peer {
-        {%- for name, address in kaas.masters.items() if name != kaas.node.name %}
+        {%- for name, address in kaas.api_holders.items() if name != kaas.node.name %}
             {{ address }}
         {%- endfor %}
           }
@@ -41,6 +41,8 @@
           track_script {
             haproxy
           }
+        {%- if 'kube-proxy' in kaas.artifacts %}
           # kube-proxy looks for the addresses that NodePorts answer on when it starts, and then once an hour.
           notify_master "/usr/bin/systemctl --no-block try-restart kube-proxy.service"
+        {%- endif %}
         }

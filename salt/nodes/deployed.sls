@@ -1,15 +1,11 @@
 # Labels and taints of the Node objects. A kubelet may not give itself a node-role label (NodeRestriction), and it sets
 # taints only when it registers; so the deployer keeps both as the pillar says.
-{%- set nodes = {} %}
-{%- for name, node in pillar.kaas.nodes.items() if 'master' in node.roles or 'worker' in node.roles %}
-{%- do nodes.update({name: {'labels': node.labels, 'taints': node.taints}}) %}
-{%- endfor %}
 include:
   - kubelet.running
 
 nodes-deployed:
   kaas_object.node_labels:
-    - nodes: {{ nodes | json }}
+    - nodes: {{ pillar.kaas.nodes | json }}
     - timeout: 300
     # The other nodes come when they come; without a kubelet here there is nothing to wait for.
     - require:
@@ -20,7 +16,7 @@ nodes-deployed:
 nodes-ready:
   kaas_object.ready:
     - wait:
-{%- for name in nodes %}
+{%- for name in pillar.kaas.nodes %}
         - {kind: Node, name: {{ name | json }}, condition: Ready}
 {%- endfor %}
     - timeout: 30

@@ -1,4 +1,3 @@
 include:
-  - node.prepared
   - pki.configured
   - etcd.running

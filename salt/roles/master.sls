@@ -2,9 +2,13 @@
 include:
   - node.prepared
   - pki.configured
-{% if kaas.cluster.api.vip %}
+{% if 'api_holders' in kaas %}
   - haproxy.running
   - keepalived.running
+{% elif kaas.cluster.api.vip %}
+  # Load balancers hold the API address; before the cluster had any, the masters did.
+  - keepalived.absent
+  - haproxy.absent
 {% endif %}
   - kube-apiserver.running
   - kube-controller-manager.running

@@ -25,6 +25,7 @@ def topology(**changes):
         "e1": ("172.28.0.15", ["etcd"]),
         "w1": ("172.28.0.21", ["worker"]),
         "n1": ("172.28.0.31", ["etcd", "master", "worker"]),
+        "lb1": ("172.28.0.41", ["loadbalancer"]),
     }
     return {
         "name": "demo",
@@ -57,6 +58,7 @@ MASTER = {
     ("node", "plugin", "purposes"),
     [
         pytest.param("e1", "flannel", ETCD, id="etcd alone runs no agent"),
+        pytest.param("lb1", "flannel", set(), id="a load balancer proves itself to nobody"),
         pytest.param("w1", "flannel", AGENTS, id="worker"),
         pytest.param("w1", "none", AGENTS - {"flannel"}, id="worker without flannel"),
         pytest.param("m1", "flannel", ETCD | MASTER | AGENTS, id="stacked master"),
@@ -66,6 +68,20 @@ MASTER = {
 def test_purposes_follow_the_roles(node, plugin, purposes):
     network = {"services": "10.96.0.0/16", "plugin": plugin}
     assert set(kaas_pki.policies(topology(network=network), node)) == purposes
+
+
+@pytest.mark.parametrize(
+    ("node", "names"),
+    [
+        ("e1", {"etcd"}),
+        ("lb1", {"kubernetes"}),
+        ("w1", {"kubernetes"}),
+        ("m1", {"kubernetes", "etcd", "front-proxy"}),
+    ],
+)
+def test_authorities_follow_the_roles(node, names):
+    found = kaas_pki.authorities(topology(), node)
+    assert found == {kaas_pki.AUTHORITY_FILES[name]: name for name in names}
 
 
 @pytest.mark.parametrize(
@@ -345,6 +361,8 @@ def test_check_of_a_whole_node_is_quick(authority):
 
 # --- the state -------------------------------------------------------------------------------------------------------
 
+CA = "etc/kubernetes/pki/ca.crt"
+
 
 class FakeCa:
     """Stands for publish.publish and the CA minion behind it; `answer` may be replaced."""
@@ -381,11 +399,16 @@ class FakeCa:
 
 @pytest.fixture
 def node(tmp_path, monkeypatch):
-    """A function that makes node w1, with a fake CA, below a folder of the test's own."""
+    """A function that makes a node (w1), with a fake CA, below a folder of the test's own."""
     ca = FakeCa("w1")
 
-    def make(**options):
-        kaas = {"certificates": kaas_pki.policies(topology(), "w1"), "cluster": {"ca": "ca", "name": "demo"}}
+    def make(name="w1", **options):
+        ca.node = name
+        kaas = {
+            "certificates": kaas_pki.policies(topology(), name),
+            "authorities": kaas_pki.authorities(topology(), name),
+            "cluster": {"ca": "ca", "name": "demo"},
+        }
         loaded = Loaded(
             {"kaas": kaas}, only=["kaas_pki"], fakes={"publish.publish": ca.publish}, kaas_root=str(tmp_path), **options
         )
@@ -434,7 +457,7 @@ def test_state_in_test_mode_asks_nobody(node):
     minion = node(test=True)
     state = minion.apply()
     assert state["result"] is None
-    assert set(state["changes"]) == AGENTS
+    assert set(state["changes"]) == AGENTS | {f"/{CA}"}
     assert minion.ca.calls == []
     assert tree(minion.root) == {}
     node().apply()
@@ -559,6 +582,36 @@ def test_state_keeps_the_authority_it_trusts(node):
     assert tree(minion.root) == before
 
 
+def test_state_of_a_load_balancer_holds_an_authority_and_no_key(node):
+    minion = node("lb1")
+    state = minion.apply()
+    assert (state["result"], state["changes"]) == (True, {f"/{CA}": "authority kubernetes"})
+    assert tree(minion.root) == {CA: minion.ca.authorities["kubernetes"]["certificate"]}
+    assert minion.apply()["changes"] == {}
+    assert minion.ca.calls == [{}]
+
+
+def test_state_of_a_load_balancer_in_test_mode(node):
+    minion = node("lb1", test=True)
+    state = minion.apply()
+    assert (state["result"], list(state["changes"])) == (None, [f"/{CA}"])
+    assert (tree(minion.root), minion.ca.calls) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("authorities", "message"),
+    [({}, "sent no kubernetes authority"), ({"kubernetes": "garbage"}, "cannot be read")],
+    ids=["none", "garbage"],
+)
+def test_state_writes_no_authority_that_is_none(node, authorities, message):
+    minion = node("lb1")
+    minion.ca.answers = [{"ca": {"certificates": {}, "authorities": authorities}}]
+    state = minion.apply()
+    assert state["result"] is False
+    assert message in state["comment"]
+    assert tree(minion.root) == {}
+
+
 def test_state_takes_a_bundle_that_holds_the_authority_it_trusts(node):
     """The first step of a rotation: the new authority is trusted beside the old one, and signs from now on."""
     minion = node()
@@ -574,7 +627,7 @@ def test_state_takes_a_bundle_that_holds_the_authority_it_trusts(node):
     assert state["changes"] == {}
 
 
-@pytest.mark.parametrize("kaas", [{}, {"certificates": {}}, {"cluster": {"ca": "ca"}}])
+@pytest.mark.parametrize("kaas", [{}, {"authorities": {"/ca.crt": "kubernetes"}}, {"cluster": {"ca": "ca"}}])
 def test_state_without_pillar_fails(kaas, tmp_path):
     loaded = Loaded({"kaas": kaas}, only=["kaas_pki"], kaas_root=str(tmp_path))
     state = loaded.states["kaas_pki.certificates"]("certificates")
