@@ -174,3 +174,13 @@ def test_kubeconfig_works_from_the_host(cluster):
     view = json.loads(cluster.kubectl("config", "view", "--output=json").stdout)
     assert view["clusters"][0]["cluster"]["server"] == cluster.api_url
     assert cluster.kubectl("auth", "can-i", "*", "*").stdout.strip() == "yes"
+
+
+def test_images_are_fixed_by_digest(cluster):
+    """The containers of the formula's own pods, and the pod sandboxes, run images named by digest."""
+    pods = [pod for space in ("kube-system", "demo") for pod in cluster.get("pods", f"--namespace={space}")["items"]]
+    images = {container["image"] for pod in pods for container in pod["spec"]["containers"]}
+    assert len(images) >= 3
+    assert {image for image in images if "@sha256:" not in image} == set()
+    for node in cluster.kubelets:
+        assert "sandbox = 'registry.k8s.io/pause@sha256:" in cluster.host(node).file("/etc/containerd/config.toml").content_string
