@@ -37,7 +37,7 @@ def complete(deployment: dict[str, Any] | None) -> bool:
 def cross(cluster: Cluster, api: Api, note: Callable[[str], None], timeout: float) -> None:
     """Wait for each part of the finish line and `note` it when it is reached. LabError says which part is missing."""
     end = time.monotonic() + timeout
-    expected = {node.name for node in cluster.nodes if {"master", "worker"} & set(node.roles)}
+    expected = {node.name for node in cluster.kubelets}
     _until(end, "all nodes Ready", lambda: not nodes_missing(api.get("/api/v1/nodes"), expected))
     note("nodes Ready")
     for space, name in DEPLOYMENTS:

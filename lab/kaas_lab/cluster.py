@@ -49,6 +49,26 @@ class Cluster:
         """The nodes that run a Kubernetes API server."""
         return tuple(node for node in self.nodes if "master" in node.roles)
 
+    @property
+    def api_holders(self) -> tuple[Machine, ...]:
+        """The nodes among which the API address moves: load balancers, or the masters of a cluster without any."""
+        if not (self.raw["cluster"].get("api") or {}).get("address"):
+            return ()
+        return tuple(node for node in self.nodes if "loadbalancer" in node.roles) or self.masters
+
+    @property
+    def kubelets(self) -> tuple[Machine, ...]:
+        """The nodes that are nodes to Kubernetes too (etcd and load balancers on machines of their own are not)."""
+        return tuple(node for node in self.nodes if {"master", "worker"} & set(node.roles))
+
+    @property
+    def application_address(self) -> str:
+        """Where NodePorts answer: the API address if its holders run kube-proxy, else the first worker."""
+        if set(self.api_holders) <= set(self.kubelets):
+            return self.api_url.split("//")[1].rsplit(":", 1)[0]
+        workers = [node for node in self.nodes if "worker" in node.roles]
+        return (workers or self.kubelets)[0].address
+
     def machine(self, name: str) -> Machine:
         """Find a machine by its name or by its minion id."""
         for candidate in self.machines:
@@ -108,7 +128,7 @@ def parse(data: Any, name: str, where: str) -> Cluster:
         raise LabError(f"{where}: cluster.nodes: no node has the role master")
     api = cluster.get("api") or {}
     address = api.get("address") or masters[0].address
-    port = api.get("port") or 6443
+    port = api.get("port") or (8443 if api.get("address") else 6443)
     return Cluster(name, nodes, salt, subnet, f"https://{address}:{port}", str(cluster.get("kubernetes", "")), data)
 
 

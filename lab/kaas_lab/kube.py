@@ -128,7 +128,7 @@ def node_states(nodes: dict[str, Any]) -> dict[str, bool]:
 
 def wait_ready(cluster: Cluster, timeout: float = 180) -> None:
     """Wait until every node of the cluster file is registered and Ready (dedicated etcd nodes run no kubelet)."""
-    expected = {node.name for node in cluster.nodes if {"master", "worker"} & set(node.roles)}
+    expected = {node.name for node in cluster.kubelets}
 
     def ready() -> bool:
         states = node_states(query(cluster, "get", "nodes"))
@@ -161,12 +161,9 @@ def demo_port(services: dict[str, Any]) -> int | None:
 
 
 def demo_url(cluster: Cluster) -> str | None:
-    """The demo application's URL from the host, by the API address (it outlives any single node); None when it is
-    not deployed.
-    """
+    """The demo application's URL from the host; None when it is not deployed."""
     port = demo_port(query(cluster, "get", "services", "--namespace=demo"))
-    host = cluster.api_url.split("//")[1].rsplit(":", 1)[0]
-    return f"http://{host}:{port}/" if port else None
+    return f"http://{cluster.application_address}:{port}/" if port else None
 
 
 def wants_demo(cluster: Cluster) -> bool:

@@ -1,8 +1,4 @@
 {%- set kaas = pillar.kaas %}
-{%- set hosts = [] %}
-{%- for node in kaas.nodes.values() if 'master' in node.roles or 'worker' in node.roles %}
-{%- do hosts.append(node) %}
-{%- endfor %}
 {%- set corefile %}
 .:1053 {
     errors
@@ -61,7 +57,7 @@ coredns-deployed:
             namespace: kube-system
             labels: {k8s-app: kube-dns}
           spec:
-            replicas: {{ 2 if hosts | length > 1 else 1 }}
+            replicas: {{ 2 if kaas.nodes | length > 1 else 1 }}
             strategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: 1}}
             selector: {matchLabels: {k8s-app: kube-dns}}
             template:

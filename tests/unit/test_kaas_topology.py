@@ -148,3 +148,36 @@ def test_masters_alone_get_what_their_apiservers_are_configured_with():
     assert found["m1"]["rbac"] == {"bindings": []} and "rbac" not in found["m2"]
     assert found["m2"]["authentication"] == {"jwt": []} and found["m2"]["admission"]["pod_security"]["enforce"] == "baseline"
     assert not {"authentication", "admission", "rbac"} & found["w1"].keys()
+
+
+LB = {"address": "172.28.0.31", "roles": ["loadbalancer"]}
+E1 = {"address": "172.28.0.41", "roles": ["etcd"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "nodes", "holders"),
+    [
+        ("demo", {}, ["m1", "m2", "m3"]),
+        ("demo", {"lb1": LB, "e1": E1}, ["lb1"]),
+        ("mini", {}, []),
+        ("mini", {"lb1": LB}, []),
+    ],
+    ids=["masters", "load balancers alone", "no API address", "no API address to hold"],
+)
+def test_who_holds_the_api_address(name, nodes, holders):
+    wanted = cluster(name, nodes=nodes)
+    assert list(kaas_topology.api_holders(wanted)) == holders
+    for node in wanted["nodes"]:
+        data = kaas_topology.derive(wanted, node, TABLE, lambda artifact, version, name: {"url": name})
+        assert ("api_holders" in data and "masters" in data and "virtual_router_id" in data) is (node in holders), node
+
+
+@pytest.mark.parametrize(("node", "artifacts"), [("lb1", []), ("e1", ["etcd"])])
+def test_nodes_without_a_kubelet(node, artifacts):
+    """They install no container runtime, have no kubeconfig, and are no Node objects."""
+    wanted = cluster("demo", nodes={"lb1": LB, "e1": E1})
+    source = lambda artifact, version, name: {"url": name}  # noqa: E731
+    data = kaas_topology.derive(wanted, node, TABLE, source)
+    assert (list(data["artifacts"]), data["kubeconfigs"]) == (artifacts, {})
+    deployer = kaas_topology.derive(wanted, "m1", TABLE, source)
+    assert list(deployer["nodes"]) == ["m1", "m2", "m3", "w1", "w2"]

@@ -54,12 +54,34 @@ def test_machines_ids_and_names():
     [
         (None, "https://10.1.0.11:6443"),
         ({"address": "10.1.0.100", "port": 8443}, "https://10.1.0.100:8443"),
-        ({"address": "10.1.0.100"}, "https://10.1.0.100:6443"),
+        ({"address": "10.1.0.100"}, "https://10.1.0.100:8443"),
     ],
 )
 def test_api_url(api, url):
     data = changed("cluster.api", api) if api else GOOD
     assert cluster.parse(data, "c", "file").api_url == url
+
+
+@pytest.mark.parametrize(
+    ("api", "roles", "holders", "application"),
+    [
+        ({}, {}, "", "10.1.0.11"),
+        ({"address": "10.1.0.100"}, {}, "a", "10.1.0.100"),
+        ({"address": "10.1.0.100"}, {"b": "worker", "l": "loadbalancer"}, "l", "10.1.0.12"),
+        ({"address": "10.1.0.100"}, {"b": "etcd", "l": "loadbalancer"}, "l", "10.1.0.11"),
+        ({"address": "10.1.0.100"}, {"b": "loadbalancer worker"}, "b", "10.1.0.100"),
+    ],
+    ids=["no API address", "on a master", "on a load balancer", "no worker", "on a worker that is a load balancer"],
+)
+def test_where_api_and_applications_are(api, roles, holders, application):
+    """NodePorts answer on the API address only where it lies beside a kube-proxy."""
+    data = changed("cluster.api", api)
+    for name, words in roles.items():
+        node = data["cluster"]["nodes"].setdefault(name, {"address": "10.1.0.31"})
+        node["roles"] = words.split()
+    found = cluster.parse(data, "c", "file")
+    assert [node.name for node in found.api_holders] == holders.split()
+    assert found.application_address == application
 
 
 @pytest.mark.parametrize(

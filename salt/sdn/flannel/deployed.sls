@@ -1,9 +1,5 @@
 # Every flanneld may look at all nodes (group `flannel`), but write the lease of its own node only (user `flannel:NODE`).
 {%- set rbac = 'rbac.authorization.k8s.io' %}
-{%- set names = [] %}
-{%- for name, node in pillar.kaas.nodes.items() if 'master' in node.roles or 'worker' in node.roles %}
-{%- do names.append(name) %}
-{%- endfor %}
 include:
   - rbac.deployed
 
@@ -13,7 +9,7 @@ flannel-deployed:
     - require:
         - kaas_object: rbac-deployed
     - objects:
-{%- for name in names %}
+{%- for name in pillar.kaas.nodes %}
         - apiVersion: {{ rbac }}/v1
           kind: ClusterRole
           metadata: {name: 'flannel:{{ name }}'}
