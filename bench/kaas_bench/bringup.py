@@ -94,7 +94,7 @@ def plan(cluster: Cluster) -> Plan:
         if "master" in node.roles and balanced:
             units += ["haproxy", "keepalived"]
             names += ["haproxy.configured", "keepalived.configured"]
-        files = described.files(described.shown(cluster, node, *names))
+        files = described.unverified(described.files(described.shown(cluster, node, *names)))
         scripts[node.name] = node_setup.script(fetched, files, units)
         first = node is cluster.masters[0]
         configs[node.name] = kubeadm_config.init(cluster, node, table) if first else kubeadm_config.join(cluster, node)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from typing import Any
 
 from kaas_lab.cluster import Cluster, Machine
@@ -53,6 +54,11 @@ def files(high: dict[str, Any]) -> dict[str, str]:
             text = "\n".join(map(str, text)) if isinstance(text, list) else str(text)
             found[path] = text if text.endswith("\n") else text + "\n"
     return found
+
+
+def unverified(files: dict[str, str]) -> dict[str, str]:
+    """The same files, but haproxy's check trusts any apiserver: kubeadm makes its authority after haproxy has started."""
+    return {path: re.sub(r"verify required ca-file \S+", "verify none", text) for path, text in files.items()}
 
 
 def objects(high: dict[str, Any]) -> list[dict[str, Any]]:

@@ -128,6 +128,11 @@ def test_files_of_rendered_states():
         described.files({"/etc/e": {"file": ["managed", {"source": "salt://x"}]}})
 
 
+def test_kubeadms_load_balancer_trusts_what_it_cannot_know_yet():
+    given = {"haproxy.cfg": "server m1 verify required ca-file /pki/ca.crt inter 1s", "other": "x"}
+    assert described.unverified(given) == {"haproxy.cfg": "server m1 verify none inter 1s", "other": "x"}
+
+
 def test_objects_of_rendered_states_get_their_initial_values():
     def item(kind, **rest):
         return {"kind": kind, "metadata": {"name": "a", "namespace": "demo"}, **rest}
