@@ -1,0 +1,13 @@
+# yaml-language-server: $schema=../data/cluster.schema.json
+# Pods' packets travel as they are, by a route to each node: fastest, but all nodes must be on one link.
+cluster:
+  name: network-host-gw
+  kubernetes: "1.36"
+  nodes:
+    m1: {address: 10.20.0.11, roles: [etcd, master]}
+    w1: {address: 10.20.0.21, roles: [worker]}
+    w2: {address: 10.20.0.22, roles: [worker]}
+  network:
+    nodes: 10.20.0.0/24
+    plugin: flannel
+    flannel: {backend: host-gw}
