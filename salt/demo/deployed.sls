@@ -1,6 +1,5 @@
 # A front end that people reach on port 30080 of every node, and a back end that it finds by the name `backend`.
 {%- set kaas = pillar.kaas %}
-{%- set scaled = 'metrics-server' in kaas.addons %}
 {%- set greeting = 'Hello from ' ~ kaas.cluster.name %}
 {%- macro pod(role, cpu) %}
             revisionHistoryLimit: 3
@@ -104,9 +103,6 @@ demo-deployed:
           kind: Deployment
           metadata: {name: frontend, namespace: demo, labels: {app: frontend}}
           spec:
-{%- if not scaled %}
-            replicas: 3
-{%- endif %}
             {{- pod('frontend', '50m') }}
         - apiVersion: v1
           kind: Service
@@ -122,7 +118,6 @@ demo-deployed:
           spec:
             minAvailable: 2
             selector: {matchLabels: {app: frontend}}
-{%- if scaled %}
         - apiVersion: autoscaling/v2
           kind: HorizontalPodAutoscaler
           metadata: {name: frontend, namespace: demo}
@@ -142,4 +137,3 @@ demo-deployed:
           kind: Deployment
           metadata: {name: frontend, namespace: demo}
           spec: {replicas: 3}
-{%- endif %}
