@@ -90,7 +90,9 @@ class Laboratory:
         self.masters = self.with_role("master")
         self.etcd = self.with_role("etcd")
         self.workers = self.with_role("worker")
-        self.kubelets = [node.name for node in self.file.nodes if {"master", "worker"} & set(node.roles)]
+        self.balancers = self.with_role("loadbalancer")
+        self.kubelets = [node.name for node in self.file.kubelets]
+        self.api_holders = [node.name for node in self.file.api_holders]
         self.deployer = self.masters[0]
         self.highly_available = len(self.masters) > 2 and len(self.etcd) > 2
         self.vip = (self.spec.get("api") or {}).get("address")
@@ -102,6 +104,10 @@ class Laboratory:
     def with_role(self, role):
         """Names of the nodes with `role`, in the order of the cluster file."""
         return [node.name for node in self.file.nodes if role in node.roles]
+
+    def alone(self, role):
+        """Names of the nodes that have `role` and no other."""
+        return [node.name for node in self.file.nodes if node.roles == (role,)]
 
     # --- the lab itself -------------------------------------------------------------------------------------------
 
@@ -295,8 +301,8 @@ class Laboratory:
         eventually(lambda: self.demo(), timeout, "the demo to answer")
 
     def demo_url(self, node=None, path="/api"):
-        """URL of the demo's front end by a node's address, or by the API address."""
-        host = self.address(node) if node else self.api_url.split("//")[1].rsplit(":", 1)[0]
+        """URL of the demo's front end by a node's address, or where people are told to find it."""
+        host = self.address(node) if node else self.file.application_address
         return f"http://{host}:30080{path}"
 
     def demo(self, node=None):
@@ -351,7 +357,7 @@ def difference(before, after):
 
 def wanted_clusters():
     """Clusters to test, from the environment."""
-    return os.environ.get("KAAS_TEST_CLUSTERS", "demo mini").split()
+    return os.environ.get("KAAS_TEST_CLUSTERS", "demo mini split").split()
 
 
 def repository(*parts):

@@ -4,72 +4,22 @@ import time
 from datetime import datetime
 
 import pytest
-from kaas_lab import machines
-from polling import Loop, eventually, fetch, get, verifying
+from failover import assert_moved, holder_killed
+from polling import eventually, get, verifying
 
 HIGHLY_AVAILABLE = True
-API_BOUND = 10  # seconds without an answer of the API through its address
-
-
-def holder(cluster):
-    """The master that has the API address on an interface."""
-    for node in cluster.masters:
-        if f" {cluster.vip}/" in cluster.exec(node, "ip", "-4", "-oneline", "address", "show").stdout:
-            return node
-    return None
 
 
 @pytest.fixture(scope="module")
 def killed(cluster):
-    """
-    The master that held the API address, killed, with what was seen before and until the API wrote again.
-
-    Yields ``{node, readyz, writes, demo}``; the loops have ended. The machine is started at the end, whatever was found.
-    """
-    cluster.wait_workloads()
-    node = holder(cluster)
-    assert node, f"no master holds {cluster.vip}"
-    trusting = verifying(cluster.api().ca)
-    api = cluster.api()
-    page = cluster.demo_url(cluster.workers[0], "/")
-
-    def readyz():
-        status, text = get(cluster.api_url + "/readyz", timeout=1, context=trusting)
-        if (status, text) != (200, "ok"):
-            raise OSError(f"{status} {text}")
-
-    loops = {
-        "readyz": Loop(readyz, every=0.1),
-        "writes": Loop(lambda: api.write("kaas-test-master", time.time_ns(), timeout=2), every=0.2),
-        "demo": Loop(lambda: fetch(page, timeout=2), every=0.1),
-    }
-    try:
-        with loops["readyz"], loops["writes"], loops["demo"]:
-            eventually(lambda: len(loops["writes"].attempts) > 10, 30, "the loops to run")
-            cluster.kill(node)
-            at = time.monotonic()
-            answered = [loops[name].answered_since for name in ("readyz", "writes")]
-            eventually(lambda: all(since(at + 1) for since in answered), 60, "the API to answer again")
-            # a while longer, so that a second interruption is seen too
-            eventually(lambda: time.monotonic() > at + 20, 30, "the observation to end")
-        yield {"node": node, **loops}
-    finally:
-        if node not in running(cluster):
-            cluster.start(node)
-
-
-def running(cluster):
-    """Names of the machines that run."""
-    up = [item for item in machines.containers(cluster.file) if item["State"]["Running"]]
-    return {item["Config"]["Labels"]["kaas.machine"] for item in up}
+    """The master that held the API address, killed, and what was seen; started again at the end."""
+    with holder_killed(cluster) as seen:
+        yield seen
 
 
 def test_api_answers_within_the_bound(cluster, killed):
     """Another master takes the address; reads and writes stop for at most 10 s."""
-    assert killed["readyz"].failed, "the API never stopped answering: the wrong machine was killed"
-    assert killed["readyz"].longest_gap() <= API_BOUND, killed["readyz"].report()
-    assert killed["writes"].longest_gap() <= API_BOUND, killed["writes"].report()
-    assert holder(cluster) not in (None, killed["node"])
+    assert_moved(cluster, killed)
 
 
 def test_workloads_keep_serving(killed):
