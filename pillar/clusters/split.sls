@@ -3,6 +3,7 @@
 cluster:
   name: split
   kubernetes: "1.36"
+  acknowledge: [control-plane-is-redundant]
   ca: ca
   api:
     address: 172.30.0.100
@@ -31,6 +32,7 @@ cluster:
   kubelet:
     failCgroupV1: false
     failSwapOn: false
+    protectKernelDefaults: false
     imageGCHighThresholdPercent: 100
     evictionHard:
       memory.available: 100Mi

@@ -3,6 +3,7 @@
 cluster:
   name: network-host-gw
   kubernetes: "1.36"
+  acknowledge: [control-plane-is-redundant]  # one master is wanted here
   nodes:
     m1: {address: 10.20.0.11, roles: [etcd, master]}
     w1: {address: 10.20.0.21, roles: [worker]}

@@ -3,6 +3,7 @@
 cluster:
   name: network-iptables
   kubernetes: "1.36"
+  acknowledge: [control-plane-is-redundant]  # one master is wanted here
   domain: k8s.example.com
   nodes:
     m1: {address: 10.20.0.11, roles: [etcd, master]}
