@@ -4,6 +4,7 @@ The certificates of a node: keys made here, certificates from the CA minion in o
 
 import contextlib
 import json
+import os
 import pwd
 import time
 from pathlib import Path
@@ -37,17 +38,17 @@ def certificates(name, timeout=60):
         return {**ret, "result": False, "comment": comment}
     policies, authorities, ca_id = kaas["certificates"] or {}, kaas["authorities"], kaas["cluster"]["ca"]
 
-    faulty, modes = _check(policies)
+    faulty, exposed = _check(policies)
     unknown = [path for path in authorities if not _fingerprints(path)]
-    if not faulty and not modes and not unknown:
+    if not faulty and not exposed and not unknown:
         return ret
     if __opts__["test"]:
         ret["changes"] = {purpose: "would be issued: " + "; ".join(reasons) for purpose, reasons in faulty.items()}
-        ret["changes"].update(dict.fromkeys(modes, "mode would become 0600"))
+        ret["changes"].update(dict.fromkeys(exposed, "mode would become 0600"))
         ret["changes"].update({path: f"would be authority {authorities[path]}" for path in unknown})
         return {**ret, "result": None, "comment": f"{len(faulty)} certificates would be asked of {ca_id}."}
 
-    for path in modes:
+    for path in exposed:
         Path(path).chmod(KEY_MODE)
         ret["changes"][path] = "mode 0600"
     if faulty or unknown:
@@ -58,17 +59,41 @@ def certificates(name, timeout=60):
     return ret
 
 
+def owned(name):
+    """
+    The private keys that a program reads belong to its account (the policies' ``owner``).
+
+    name: the account. Apart from :func:`certificates`, so that a key changes hands right before its program is
+    restarted: one that still runs as root, but without root's capabilities, could not read the key any more.
+    """
+    ret = {"name": name, "changes": {}, "result": True, "comment": f"The keys of {name} are its own."}
+    policies = json.loads(json.dumps(__pillar__["kaas"]["certificates"])).values()
+    account = _account(name)
+    paths = [_path(policy["key"]) for policy in policies if policy["owner"] == name]
+    wrong = [path for path in paths if account is None or __utils__["kaas_file.owner"](path) != account]
+    if not wrong:
+        return ret
+    ret["changes"] = dict.fromkeys(wrong, f"owner {name}")
+    if __opts__["test"]:
+        return {**ret, "result": None, "comment": f"{len(wrong)} keys would be given to {name}."}
+    if account is None:
+        return {**ret, "changes": {}, "result": False, "comment": f"no account {name}: node.accounts must come first"}
+    for path in wrong:
+        os.chown(path, *account)
+    return {**ret, "comment": f"{len(wrong)} keys were given to {name}."}
+
+
 def _check(policies):
     """``({purpose: reasons}, [key files open to others])``"""
-    faulty, modes = {}, []
+    faulty, exposed = {}, []
     for purpose, policy in policies.items():
         cert, key, authority = (_read(policy[part]) for part in ("cert", "key", "ca_file"))
         reasons = __utils__["kaas_pki.problems"](cert, key, authority, policy)
         if reasons:
             faulty[purpose] = reasons
         if key and __utils__["kaas_file.mode"](_path(policy["key"])) != KEY_MODE:
-            modes.append(_path(policy["key"]))
-    return faulty, modes
+            exposed.append(_path(policy["key"]))
+    return faulty, exposed
 
 
 def _obtain(policies, authorities, faulty, ca_id, deadline, changes):
@@ -101,7 +126,7 @@ def _obtain(policies, authorities, faulty, ca_id, deadline, changes):
             changes[path] = "authority " + authority
     for purpose, reasons in faulty.items():
         policy = policies[purpose]
-        _write(policy["cert"], answer["certificates"][purpose], 0o644, policy)
+        _write(policy["cert"], answer["certificates"][purpose], 0o644)
         expiry = __utils__["kaas_pki.describe"](answer["certificates"][purpose])["not_after"][:10]
         changes[purpose] = f"issued, expires {expiry}: " + "; ".join(reasons)
     # Another authority (a second one while they are rotated) may have put further certificates out of order.
@@ -181,7 +206,8 @@ def _public_key(policy, changes):
         public = __utils__["kaas_pki.public_key"](_read(policy["key"]))
         __utils__["kaas_pki.load_public_key"](public)
         return public
-    _write(policy["key"], __utils__["kaas_pki.create_key"](), KEY_MODE, policy)
+    # A program that runs already, and lost its key, reads the new one at once.
+    _write(policy["key"], __utils__["kaas_pki.create_key"](), KEY_MODE, _account(policy["owner"]) or (-1, -1))
     changes[policy["key"]] = "new key"
     return __utils__["kaas_pki.public_key"](_read(policy["key"]))
 
@@ -195,10 +221,17 @@ def _read(path):
     return __utils__["kaas_file.read"](_path(path))
 
 
-def _write(path, text, mode, policy=None):
-    owner = (-1, -1)
-    if policy and policy.get("owner"):
-        account = pwd.getpwnam(policy["owner"])
-        owner = (account.pw_uid, account.pw_gid)
+def _account(name):
+    """``(uid, gid)`` of an account, None when there is none."""
+    if "kaas_root" in __opts__:
+        return __opts__.get("kaas_accounts", {}).get(name, (os.getuid(), os.getgid()))
+    try:
+        account = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return account.pw_uid, account.pw_gid
+
+
+def _write(path, text, mode, owner=(-1, -1)):
     directory_mode = 0o700 if path.startswith(PRIVATE_DIRECTORY) else 0o755
     __utils__["kaas_file.write"](_path(path), text, mode=mode, owner=owner, directory_mode=directory_mode)

@@ -62,6 +62,15 @@ def mode(path):
         return None
 
 
+def owner(path):
+    """``(uid, gid)`` of a file, or None when there is none."""
+    try:
+        found = Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_uid, found.st_gid
+
+
 def _staged(path, text, mode, owner):
     """The text in a temporary file beside `path`, safely on the disk."""
     path = Path(path)

@@ -6,7 +6,7 @@ lists, the CA minion what it may grant, and the node what it must find on its di
 
 A *topology* is ``{name, domain, api: {address}, network: {services, plugin}, nodes: {name: {id, address, roles}}}``,
 optionally with ``certificates: {days, renew_before_days}``.
-A *policy* is ``{ca, common_name, organization, usages, dns, ip, days, renew_before_days, cert, key, ca_file}``:
+A *policy* is ``{ca, common_name, organization, usages, dns, ip, days, renew_before_days, cert, key, ca_file, owner}``:
 everything about one certificate except its public key, so that a requester has nothing to choose.
 """
 
@@ -47,7 +47,8 @@ RSA_EXPONENT = 65537
 SERVER, CLIENT = "server_auth", "client_auth"
 USAGES = {SERVER: ExtendedKeyUsageOID.SERVER_AUTH, CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH}
 
-# One row per purpose, kubeadm's subjects and files. "{node}" is the node's name; `sans` names a function below.
+# One row per purpose, kubeadm's subjects and files. "{node}" is the node's name; `sans` names a function below;
+# `owner` is the account that reads the key (root without one).
 # The kubelet client of the apiserver has no organization: RBAC binds this very user to system:kubelet-api-admin,
 # so that the certificate is worth nothing beyond the kubelets.
 PURPOSES: dict[str, dict] = {
@@ -58,6 +59,7 @@ PURPOSES: dict[str, dict] = {
         "usages": [SERVER, CLIENT],
         "sans": "member",
         "file": f"{KUBERNETES}/etcd/server",
+        "owner": "etcd",
     },
     "etcd-peer": {
         "roles": ["etcd"],
@@ -66,6 +68,7 @@ PURPOSES: dict[str, dict] = {
         "usages": [SERVER, CLIENT],
         "sans": "member",
         "file": f"{KUBERNETES}/etcd/peer",
+        "owner": "etcd",
     },
     "etcd-healthcheck-client": {
         "roles": ["etcd"],
@@ -81,6 +84,7 @@ PURPOSES: dict[str, dict] = {
         "usages": [SERVER],
         "sans": "apiserver",
         "file": f"{KUBERNETES}/apiserver",
+        "owner": "kube-apiserver",
     },
     "apiserver-kubelet-client": {
         "roles": ["master"],
@@ -88,6 +92,7 @@ PURPOSES: dict[str, dict] = {
         "cn": "kube-apiserver-kubelet-client",
         "usages": [CLIENT],
         "file": f"{KUBERNETES}/apiserver-kubelet-client",
+        "owner": "kube-apiserver",
     },
     "apiserver-etcd-client": {
         "roles": ["master"],
@@ -95,6 +100,7 @@ PURPOSES: dict[str, dict] = {
         "cn": "kube-apiserver-etcd-client",
         "usages": [CLIENT],
         "file": f"{KUBERNETES}/apiserver-etcd-client",
+        "owner": "kube-apiserver",
     },
     "front-proxy-client": {
         "roles": ["master"],
@@ -102,6 +108,7 @@ PURPOSES: dict[str, dict] = {
         "cn": "front-proxy-client",
         "usages": [CLIENT],
         "file": f"{KUBERNETES}/front-proxy-client",
+        "owner": "kube-apiserver",
     },
     "controller-manager": {
         "roles": ["master"],
@@ -109,6 +116,7 @@ PURPOSES: dict[str, dict] = {
         "cn": "system:kube-controller-manager",
         "usages": [CLIENT],
         "file": f"{KUBERNETES}/controller-manager",
+        "owner": "kube-controller-manager",
     },
     "scheduler": {
         "roles": ["master"],
@@ -116,6 +124,7 @@ PURPOSES: dict[str, dict] = {
         "cn": "system:kube-scheduler",
         "usages": [CLIENT],
         "file": f"{KUBERNETES}/scheduler",
+        "owner": "kube-scheduler",
     },
     "admin": {
         "roles": ["master"],
@@ -250,6 +259,7 @@ def policies(topology, node):
             "cert": row["file"] + ".crt",
             "key": row["file"] + ".key",
             "ca_file": AUTHORITY_FILES[row["ca"]],
+            "owner": row.get("owner", "root"),
         }
     return result
 

@@ -43,6 +43,12 @@ KUBERNETES_PROGRAMS = {
     "kube-proxy",
 }
 PLUGIN_ARTIFACTS = {"flannel": {"flannel": ["flanneld"]}}
+# TLS 1.2 with forward secrecy and authenticated encryption only, by Go's names; those of TLS 1.3 are not to be chosen.
+TLS_CIPHER_SUITES = [
+    f"TLS_ECDHE_{key}_WITH_{cipher}"
+    for key in ("ECDSA", "RSA")
+    for cipher in ("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256")
+]
 CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 IMAGES = {
     "pause": "registry.k8s.io/pause:{pause}",
@@ -270,6 +276,7 @@ def derive(cluster, node, table, source, digests=()):
         "registries": cluster["registries"],
         "kubeconfigs": kubeconfigs(cluster, node),
         "settings": {name: cluster[name] for name in ("kubelet", "kube_proxy", "containerd")},
+        "tls_cipher_suites": TLS_CIPHER_SUITES,
     }
     if {"etcd", "master"} & set(roles):
         members = with_role(cluster, "etcd")

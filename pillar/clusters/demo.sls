@@ -31,6 +31,7 @@ cluster:
   kubelet:
     failCgroupV1: false
     failSwapOn: false
+    protectKernelDefaults: false
     imageGCHighThresholdPercent: 100
     evictionHard:
       memory.available: 100Mi

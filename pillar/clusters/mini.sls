@@ -24,6 +24,7 @@ cluster:
   kubelet:
     failCgroupV1: false
     failSwapOn: false
+    protectKernelDefaults: false
     imageGCHighThresholdPercent: 100
     evictionHard:
       memory.available: 100Mi

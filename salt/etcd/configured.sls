@@ -7,8 +7,16 @@ include:
   - pki.configured
   - etcd.installed
 
+keys of etcd:
+  kaas_pki.owned:
+    - name: etcd
+    - require:
+      - sls: pki.configured
+
 /var/lib/etcd:
   file.directory:
+    - user: etcd
+    - group: etcd
     - mode: '0700'
 
 /etc/systemd/system/etcd.service:
@@ -25,15 +33,41 @@ include:
         # Ready means: it has joined the cluster. A first start waits for the other members, however long they take.
         Type=notify
         TimeoutStartSec=0
+        User=etcd
+        # What root put there: an etcd that still ran as root, or a restored snapshot.
+        ExecStartPre=+/usr/bin/chown --recursive etcd:etcd /var/lib/etcd
         ExecStart=/usr/local/bin/etcd --config-file=/etc/etcd/etcd.yaml
         Restart=always
         RestartSec=2
         LimitNOFILE=40000
         OOMScoreAdjust=-999
-        NoNewPrivileges=true
-        ProtectSystem=full
-        ProtectHome=true
-        PrivateTmp=true
+        UMask=0077
+        NoNewPrivileges=yes
+        CapabilityBoundingSet=
+        LockPersonality=yes
+        MemoryDenyWriteExecute=yes
+        PrivateDevices=yes
+        PrivateTmp=yes
+        PrivateUsers=yes
+        ProtectClock=yes
+        ProtectControlGroups=yes
+        ProtectHome=yes
+        ProtectHostname=yes
+        ProtectKernelLogs=yes
+        ProtectKernelModules=yes
+        ProtectKernelTunables=yes
+        ProtectProc=invisible
+        ProtectSystem=strict
+        RemoveIPC=yes
+        RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+        RestrictNamespaces=yes
+        RestrictRealtime=yes
+        RestrictSUIDSGID=yes
+        SystemCallArchitectures=native
+        SystemCallErrorNumber=EPERM
+        SystemCallFilter=@system-service
+        SystemCallFilter=~@privileged @resources
+        ReadWritePaths=/var/lib/etcd
 
         [Install]
         WantedBy=multi-user.target
@@ -68,6 +102,8 @@ etcd-configured:
           trusted-ca-file: {{ pki }}/ca.crt
           cert-file: {{ pki }}/peer.crt
           key-file: {{ pki }}/peer.key
+        tls-min-version: TLS1.2
+        cipher-suites: {{ kaas.tls_cipher_suites | json }}
         logger: zap
         log-outputs: [stderr]
     - timeout: 120

@@ -6,6 +6,7 @@ kube-apiserver.service:
   '/etc/kubernetes/authentication.yaml',
   '/etc/kubernetes/encryption.yaml',
   '/etc/kubernetes/audit-policy.yaml',
+  '/etc/kubernetes/admission.yaml',
   '/etc/kubernetes/pki/sa.key',
   '/etc/kubernetes/pki/sa.pub',
   '/etc/kubernetes/pki/client-ca.crt',

@@ -10,6 +10,7 @@ kube-apiserver.service:
       - /usr/local/bin/kube-apiserver
       - /etc/systemd/system/kube-apiserver.service
       - /etc/kubernetes/audit-policy.yaml
+      - /etc/kubernetes/admission.yaml
       - /etc/kubernetes/encryption.yaml
       - {{ pki }}/sa.key
       - {{ pki }}/sa.pub

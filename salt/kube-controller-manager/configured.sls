@@ -1,9 +1,20 @@
 {% set kaas = pillar.kaas %}
 {% set pki = '/etc/kubernetes/pki' %}
 
+include:
+  - pki.configured
+
+keys of kube-controller-manager:
+  kaas_pki.owned:
+    - name: kube-controller-manager
+    - require:
+      - sls: pki.configured
+
 /etc/kubernetes/controller-manager.conf:
   file.serialize:
     - serializer: yaml
+    - user: kube-controller-manager
+    - group: kube-controller-manager
     - mode: '0600'
     - dataset: {{ kaas.kubeconfigs['controller-manager'] | json }}
 
@@ -11,6 +22,8 @@
 {{ pki }}/csr-signer.key:
   file.managed:
     - contents: {{ kaas.secrets.csr_signer.key | json }}
+    - user: kube-controller-manager
+    - group: kube-controller-manager
     - mode: '0600'
     - makedirs: True
     - show_changes: False
@@ -25,6 +38,9 @@
         StartLimitIntervalSec=0
 
         [Service]
+        User=kube-controller-manager
+        # That key is the API server's; systemd hands over a copy in memory (%d is its folder).
+        LoadCredential=sa.key:{{ pki }}/sa.key
         ExecStart=/usr/local/bin/kube-controller-manager \
           --kubeconfig=/etc/kubernetes/controller-manager.conf \
           --authentication-kubeconfig=/etc/kubernetes/controller-manager.conf \
@@ -40,20 +56,41 @@
           --client-ca-file={{ pki }}/ca.crt \
           --root-ca-file={{ pki }}/ca.crt \
           --requestheader-client-ca-file={{ pki }}/front-proxy-ca.crt \
-          --service-account-private-key-file={{ pki }}/sa.key \
+          --service-account-private-key-file=%d/sa.key \
           --use-service-account-credentials=true \
+          --terminated-pod-gc-threshold=1000 \
+          --tls-min-version=VersionTLS12 \
+          --tls-cipher-suites={{ kaas.tls_cipher_suites | join(',') }} \
           --profiling=false \
           --leader-elect=true
         Restart=always
         RestartSec=1
+        UMask=0077
         NoNewPrivileges=yes
         CapabilityBoundingSet=
-        ProtectSystem=strict
-        ProtectHome=yes
-        PrivateTmp=yes
-        RestrictSUIDSGID=yes
         LockPersonality=yes
+        MemoryDenyWriteExecute=yes
+        PrivateDevices=yes
+        PrivateTmp=yes
+        PrivateUsers=yes
+        ProtectClock=yes
+        ProtectControlGroups=yes
+        ProtectHome=yes
+        ProtectHostname=yes
+        ProtectKernelLogs=yes
+        ProtectKernelModules=yes
+        ProtectKernelTunables=yes
+        ProtectProc=invisible
+        ProtectSystem=strict
+        RemoveIPC=yes
         RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+        RestrictNamespaces=yes
+        RestrictRealtime=yes
+        RestrictSUIDSGID=yes
+        SystemCallArchitectures=native
+        SystemCallErrorNumber=EPERM
+        SystemCallFilter=@system-service
+        SystemCallFilter=~@privileged @resources
 
         [Install]
         WantedBy=multi-user.target

@@ -6,6 +6,7 @@ mode: {{ kaas.cluster.network.proxy }}
 clusterCIDR: {{ kaas.cluster.network.pods }}
 hostnameOverride: {{ kaas.node.name }}
 clientConnection: {kubeconfig: /etc/kubernetes/kube-proxy.conf}
+metricsBindAddress: 127.0.0.1:10249
 # By network and not `primary`: NodePorts answer on the API address too, which moves between nodes.
 nodePortAddresses: [{{ kaas.cluster.network.nodes }}]
 {% endload %}
@@ -13,6 +14,7 @@ nodePortAddresses: [{{ kaas.cluster.network.nodes }}]
 /etc/kubernetes/kube-proxy.yaml:
   file.serialize:
     - serializer: yaml
+    - mode: '0600'
     - makedirs: True
     - dataset: {{ salt['slsutil.merge'](config, kaas.settings.kube_proxy, strategy='recurse') | json }}
 
@@ -36,6 +38,29 @@ nodePortAddresses: [{{ kaas.cluster.network.nodes }}]
         ExecStart=/usr/local/bin/kube-proxy --config=/etc/kubernetes/kube-proxy.yaml
         Restart=always
         RestartSec=2
+        # As root, because it changes the machine's network; with the rights for that, and no others.
+        UMask=0077
+        NoNewPrivileges=yes
+        CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_RESOURCE
+        LockPersonality=yes
+        MemoryDenyWriteExecute=yes
+        PrivateDevices=yes
+        PrivateTmp=yes
+        ProtectClock=yes
+        ProtectControlGroups=yes
+        ProtectHome=yes
+        ProtectHostname=yes
+        ProtectKernelLogs=yes
+        ProtectKernelModules=yes
+        ProtectSystem=strict
+        ReadWritePaths=/run
+        RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
+        RestrictNamespaces=yes
+        RestrictRealtime=yes
+        RestrictSUIDSGID=yes
+        SystemCallArchitectures=native
+        SystemCallErrorNumber=EPERM
+        SystemCallFilter=@system-service
 
         [Install]
         WantedBy=multi-user.target

@@ -16,15 +16,23 @@ readOnlyPort: 0
 tlsCertFile: /var/lib/kubelet/pki/kubelet.crt
 tlsPrivateKeyFile: /var/lib/kubelet/pki/kubelet.key
 tlsMinVersion: VersionTLS12
+tlsCipherSuites: {{ kaas.tls_cipher_suites | json }}
 rotateCertificates: false
 serverTLSBootstrap: false
 seccompDefault: true
+# The kernel's settings are node.prepared's business; the kubelet refuses to start with others.
+protectKernelDefaults: true
+makeIPTablesUtilChains: true
+streamingConnectionIdleTimeout: 1h
+eventRecordQPS: 50
+podPidsLimit: 4096
 registerWithTaints: {{ kaas.node.taints | json }}
 {% endload %}
 
 /etc/kubernetes/kubelet.yaml:
   file.serialize:
     - serializer: yaml
+    - mode: '0600'
     - makedirs: True
     - dataset: {{ salt['slsutil.merge'](config, kaas.settings.kubelet, strategy='recurse') | json }}
 

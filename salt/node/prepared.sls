@@ -7,10 +7,26 @@ kernel-modules:
   kaas_kernel.modules:
     - modules: [overlay, br_netfilter]
 
-{% for key in ['net.ipv4.ip_forward', 'net.bridge.bridge-nf-call-iptables', 'net.bridge.bridge-nf-call-ip6tables'] %}
+{% set settings = {
+  'net.ipv4.ip_forward': 1,
+  'net.bridge.bridge-nf-call-iptables': 1,
+  'net.bridge.bridge-nf-call-ip6tables': 1,
+} %}
+{% if 'kubelet' in pillar.kaas.artifacts and pillar.kaas.settings.kubelet.get('protectKernelDefaults', True) %}
+# A kubelet that protects the kernel's settings does not start with others than these.
+{% do settings.update({
+  'kernel.keys.root_maxbytes': 25000000,
+  'kernel.keys.root_maxkeys': 1000000,
+  'kernel.panic': 10,
+  'kernel.panic_on_oops': 1,
+  'vm.overcommit_memory': 1,
+  'vm.panic_on_oom': 0,
+}) %}
+{% endif %}
+{% for key, value in settings.items() %}
 {{ key }}:
   sysctl.present:
-    - value: 1
+    - value: {{ value }}
     - config: /etc/sysctl.d/90-kaas.conf
     - require:
       - kaas_kernel: kernel-modules

@@ -1,3 +1,4 @@
 include:
+  - node.accounts
   - pki.configured
   - etcd.running

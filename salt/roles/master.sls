@@ -1,6 +1,7 @@
 {% set kaas = pillar.kaas %}
 include:
   - node.prepared
+  - node.accounts
   - pki.configured
 {% if 'api_holders' in kaas %}
   - haproxy.running

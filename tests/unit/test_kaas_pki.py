@@ -453,6 +453,55 @@ def test_state_file_modes(node):
     assert len(minion.ca.calls) == 1
 
 
+ETCD_ACCOUNT = (990, 980)
+
+
+def accesses(minion):
+    """``{purpose: (mode, (uid, gid))}`` of the keys on a node."""
+    found = {}
+    for purpose, policy in minion.opts["pillar"]["kaas"]["certificates"].items():
+        status = (minion.root / policy["key"].lstrip("/")).stat()
+        found[purpose] = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+    return found
+
+
+def test_state_writes_new_keys_for_the_account_of_their_program(node):
+    minion = node("m1", kaas_accounts={"etcd": ETCD_ACCOUNT, "kube-apiserver": None})
+    minion.apply()
+    found = accesses(minion)
+    assert {purpose for purpose, (_, owner) in found.items() if owner == ETCD_ACCOUNT} == {"etcd-server", "etcd-peer"}
+    assert {mode for mode, _ in found.values()} == {0o600}
+
+
+def test_owned_gives_the_keys_of_a_program_to_its_account(node):
+    """The keys of a node from before etcd had an account: predicted, given, then nothing to do; certificates stay."""
+    node("m1").apply()
+    minion = node("m1", kaas_accounts={"etcd": ETCD_ACCOUNT})
+    keys = {str(minion.root / f"etc/kubernetes/pki/etcd/{name}.key"): "owner etcd" for name in ("server", "peer")}
+    before = tree(minion.root)
+
+    predicted = node("m1", kaas_accounts={"etcd": ETCD_ACCOUNT}, test=True).states["kaas_pki.owned"]("etcd")
+    assert (predicted["result"], predicted["changes"]) == (None, keys)
+    assert ETCD_ACCOUNT not in {owner for _, owner in accesses(minion).values()}
+
+    assert minion.states["kaas_pki.owned"]("etcd")["changes"] == keys
+    assert {purpose for purpose, access in accesses(minion).items() if access == (0o600, ETCD_ACCOUNT)} == {
+        "etcd-server",
+        "etcd-peer",
+    }
+    again = minion.states["kaas_pki.owned"]("etcd")
+    assert (again["result"], again["changes"]) == (True, {})
+    assert minion.apply()["changes"] == {} and tree(minion.root) == before
+
+
+def test_owned_needs_the_account(node):
+    """Without the account it fails; a dry run predicts all the same."""
+    node("m1").apply()
+    state = node("m1", kaas_accounts={"etcd": None}).states["kaas_pki.owned"]("etcd")
+    assert state["result"] is False and state["changes"] == {} and "no account etcd" in state["comment"]
+    assert node("m1", kaas_accounts={"etcd": None}, test=True).states["kaas_pki.owned"]("etcd")["result"] is None
+
+
 def test_state_in_test_mode_asks_nobody(node):
     minion = node(test=True)
     state = minion.apply()

@@ -42,6 +42,29 @@ flannel-packages:
         # flanneld ends while the Node object is not there yet.
         Restart=always
         RestartSec=1
+        # As root, because it changes the machine's network; with the rights for that, and no others.
+        UMask=0077
+        NoNewPrivileges=yes
+        CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW
+        LockPersonality=yes
+        MemoryDenyWriteExecute=yes
+        PrivateDevices=yes
+        PrivateTmp=yes
+        ProtectClock=yes
+        ProtectControlGroups=yes
+        ProtectHome=yes
+        ProtectHostname=yes
+        ProtectKernelLogs=yes
+        ProtectKernelModules=yes
+        ProtectSystem=strict
+        ReadWritePaths=/run
+        RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
+        RestrictNamespaces=yes
+        RestrictRealtime=yes
+        RestrictSUIDSGID=yes
+        SystemCallArchitectures=native
+        SystemCallErrorNumber=EPERM
+        SystemCallFilter=@system-service
 
         [Install]
         WantedBy=multi-user.target
@@ -55,6 +78,7 @@ flannel-packages:
     - contents: |
         #!/bin/sh
         set -eu
+        umask 077
         . /run/flannel/subnet.env
         mkdir -p /etc/cni/net.d
         cat > /run/flannel/conflist <<EOF
@@ -65,8 +89,8 @@ flannel-packages:
                     "routes": [{"dst": "$FLANNEL_NETWORK"}]}},
           {"type": "portmap", "capabilities": {"portMappings": true}}]}
         EOF
-        cmp -s /run/flannel/conflist /etc/cni/net.d/10-flannel.conflist && exit 0
-        cp /run/flannel/conflist /etc/cni/net.d/10-flannel.conflist
+        cmp -s /run/flannel/conflist /etc/cni/net.d/10-flannel.conflist || cp /run/flannel/conflist /etc/cni/net.d/10-flannel.conflist
+        chmod 0600 /etc/cni/net.d/10-flannel.conflist
 
 /etc/systemd/system/flannel-cni.service:
   file.managed:
