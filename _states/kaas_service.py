@@ -71,7 +71,7 @@ def running(name, inputs=(), health=None, gate=None, lock=None, timeout=120):
             ret["comment"] = f"{name} would be {' and '.join(ret['changes'])}"
         return ret
     try:
-        if found["NeedDaemonReload"] == "yes":
+        if __utils__["kaas_systemd.needs_reload"](found, inputs):
             __utils__["kaas_systemd.systemctl"]("daemon-reload")
         if not enabled:
             __utils__["kaas_systemd.systemctl"]("enable", "--quiet", "--no-reload", name)

@@ -11,6 +11,7 @@ PROPERTIES = (
     "SubState",
     "UnitFileState",
     "NeedDaemonReload",
+    "DropInPaths",
     "ExecMainStartTimestamp",
     "Result",
 )
@@ -43,6 +44,16 @@ def started(properties):
     if not text or text == "n/a":
         return None
     return datetime.datetime.strptime(f"{text.split(None, 1)[1]}+0000", "%Y-%m-%d %H:%M:%S.%f UTC%z").timestamp()
+
+
+def needs_reload(properties, inputs):
+    """Return whether systemd must read unit files again before a start.
+
+    It notices a changed file by itself, but not the first drop-in of a unit: that one is looked for in its ``inputs``.
+    """
+    known = properties.get("DropInPaths", "").split()
+    dropins = [path for path in inputs if ".service.d/" in path and os.path.exists(path)]
+    return properties["NeedDaemonReload"] == "yes" or not set(dropins) <= set(known)
 
 
 def newer_than(inputs, since):

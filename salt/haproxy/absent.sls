@@ -1,5 +1,7 @@
 haproxy.service:
   kaas_service.dead
 
-/etc/haproxy/haproxy.cfg:
+{% for path in ['/etc/haproxy/haproxy.cfg', '/etc/systemd/system/haproxy.service.d'] %}
+{{ path }}:
   file.absent
+{% endfor %}

@@ -26,3 +26,33 @@
         {%- for name, address in kaas.masters.items() %}
           server {{ name }} {{ address }}:6443
         {%- endfor %}
+
+/etc/systemd/system/haproxy.service.d/kaas.conf:
+  file.managed:
+    - makedirs: True
+    - contents: |
+        [Service]
+        # Root opens the port and becomes the user haproxy; nothing more.
+        UMask=0077
+        NoNewPrivileges=yes
+        CapabilityBoundingSet=CAP_KILL CAP_NET_BIND_SERVICE CAP_SETGID CAP_SETUID
+        LockPersonality=yes
+        MemoryDenyWriteExecute=yes
+        PrivateDevices=yes
+        PrivateTmp=yes
+        ProtectClock=yes
+        ProtectControlGroups=yes
+        ProtectHome=yes
+        ProtectHostname=yes
+        ProtectKernelLogs=yes
+        ProtectKernelModules=yes
+        ProtectKernelTunables=yes
+        ProtectSystem=strict
+        ReadWritePaths=/run
+        RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+        RestrictNamespaces=yes
+        RestrictRealtime=yes
+        RestrictSUIDSGID=yes
+        SystemCallArchitectures=native
+        SystemCallErrorNumber=EPERM
+        SystemCallFilter=@system-service

@@ -5,7 +5,10 @@ include:
 
 haproxy.service:
   kaas_service.running:
-    - inputs: [/etc/haproxy/haproxy.cfg, /etc/kubernetes/pki/ca.crt]
+    - inputs:
+      - /etc/haproxy/haproxy.cfg
+      - /etc/systemd/system/haproxy.service.d/kaas.conf
+      - /etc/kubernetes/pki/ca.crt
     - require:
       - sls: pki.configured
     - watch:

@@ -1,5 +1,7 @@
 keepalived.service:
   kaas_service.dead
 
-/etc/keepalived/keepalived.conf:
+{% for path in ['/etc/keepalived/keepalived.conf', '/etc/systemd/system/keepalived.service.d'] %}
+{{ path }}:
   file.absent
+{% endfor %}

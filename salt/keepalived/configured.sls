@@ -42,7 +42,38 @@
             haproxy
           }
         {%- if 'kube-proxy' in kaas.artifacts %}
-          # kube-proxy looks for the addresses that NodePorts answer on when it starts, and then once an hour.
-          notify_master "/usr/bin/systemctl --no-block try-restart kube-proxy.service"
+          # kube-proxy looks for the addresses that NodePorts answer on when it starts, and then once an hour: it is ended, and
+          # systemd starts it again. To ask systemd for that would take more rights than keepalived has.
+          notify_master "/usr/bin/killall kube-proxy"
         {%- endif %}
         }
+
+/etc/systemd/system/keepalived.service.d/kaas.conf:
+  file.managed:
+    - makedirs: True
+    - contents: |
+        [Service]
+        # Root, to move an address and to look for haproxy, which runs as another user.
+        UMask=0077
+        NoNewPrivileges=yes
+        CapabilityBoundingSet=CAP_KILL CAP_NET_ADMIN CAP_NET_BROADCAST CAP_NET_RAW CAP_SETGID CAP_SETUID
+        LockPersonality=yes
+        MemoryDenyWriteExecute=yes
+        PrivateDevices=yes
+        PrivateTmp=yes
+        ProtectClock=yes
+        ProtectControlGroups=yes
+        ProtectHome=yes
+        ProtectHostname=yes
+        ProtectKernelLogs=yes
+        ProtectKernelModules=yes
+        ProtectKernelTunables=yes
+        ProtectSystem=strict
+        ReadWritePaths=/run
+        RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_PACKET AF_UNIX
+        RestrictNamespaces=yes
+        RestrictRealtime=yes
+        RestrictSUIDSGID=yes
+        SystemCallArchitectures=native
+        SystemCallErrorNumber=EPERM
+        SystemCallFilter=@system-service

@@ -5,7 +5,7 @@ include:
 
 keepalived.service:
   kaas_service.running:
-    - inputs: [/etc/keepalived/keepalived.conf]
+    - inputs: [/etc/keepalived/keepalived.conf, /etc/systemd/system/keepalived.service.d/kaas.conf]
     - require:
       - kaas_service: haproxy.service
     - watch:

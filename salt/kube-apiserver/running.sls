@@ -1,6 +1,8 @@
 {% set pki = '/etc/kubernetes/pki' %}
 include:
   - pki.configured
+  # etcdctl, which takes the lock: a master need not be a member.
+  - etcd.installed
   - kube-apiserver.installed
   - kube-apiserver.configured
 
@@ -21,6 +23,14 @@ kube-apiserver.service:
     - timeout: 300
     - require:
       - sls: pki.configured
+      - sls: etcd.installed
+      - sls: kube-apiserver.configured
+    # Not all that configured.sls writes: a change of authentication.yaml needs no restart.
     - watch:
       - sls: kube-apiserver.installed
-      - sls: kube-apiserver.configured
+      - file: /etc/systemd/system/kube-apiserver.service
+      - file: /etc/kubernetes/audit-policy.yaml
+      - file: /etc/kubernetes/admission.yaml
+      - file: /etc/kubernetes/encryption.yaml
+      - file: {{ pki }}/sa.key
+      - file: {{ pki }}/sa.pub

@@ -29,6 +29,7 @@ include:
 {% for addon in kaas.addons %}
   - {{ addon }}.deployed
 {% endfor %}
+  - bindings.deployed
   # Everything is under way: now wait for it.
 {% for addon in ['coredns'] + kaas.addons %}
   - {{ addon }}.available

@@ -31,6 +31,17 @@ def test_newer_inputs(tmp_path):
     assert kaas_systemd.newer_than([target], now - 50) == [target]
 
 
+def test_the_first_drop_in_needs_a_reload(tmp_path):
+    """systemd says by itself that a file changed, but does not see a folder of drop-ins that is new."""
+    path = tmp_path / "x.service.d" / "kaas.conf"
+    assert not kaas_systemd.needs_reload(shown(), [str(path)])
+    path.parent.mkdir()
+    path.write_text("[Service]\n")
+    assert kaas_systemd.needs_reload(shown(), [str(path)])
+    assert not kaas_systemd.needs_reload(shown(DropInPaths=f"/other.conf {path}"), [str(path)])
+    assert kaas_systemd.needs_reload(shown(DropInPaths=str(path), NeedDaemonReload="yes"), [str(path)])
+
+
 def test_the_process_that_is_replaced_does_not_count_as_active(monkeypatch):
     old, new = "Mon 2026-11-23 13:20:30.000000 UTC", "Mon 2026-11-23 13:20:40.000000 UTC"
     seen = iter([shown(), shown(ActiveState="deactivating"), shown(ExecMainStartTimestamp=new)])
@@ -46,6 +57,7 @@ def shown(**over):
         "SubState": "running",
         "UnitFileState": "enabled",
         "NeedDaemonReload": "no",
+        "DropInPaths": "",
         "ExecMainStartTimestamp": "Mon 2026-11-23 13:20:30.000000 UTC",
         "Result": "success",
         **over,
@@ -60,6 +72,7 @@ class World:
         self.utils = {
             "kaas_systemd.show": lambda unit: properties,
             "kaas_systemd.started": kaas_systemd.started,
+            "kaas_systemd.needs_reload": kaas_systemd.needs_reload,
             "kaas_systemd.newer_than": lambda inputs, since: list(newer),
             "kaas_systemd.systemctl": lambda *words: self.done.append(" ".join(words)),
             "kaas_systemd.wait_active": self.wait_active,

@@ -1,0 +1,3 @@
+bindings-absent:
+  kaas_object.absent:
+    - name: bindings
