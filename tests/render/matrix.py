@@ -1,0 +1,105 @@
+"""What the state files are rendered for: topologies × providers × SDN plug-ins, and each other choice of the schema.
+
+A topology is a cluster file of ``pillar/clusters`` or ``pillar/examples``; all of them are found, none is listed here.
+Of nodes that differ in name and address alone one is taken: their pillar has the same keys, so the hundred nodes of a
+large cluster render as their few kinds do. Choices that one component reads (proxy mode, flannel back end, ...) are
+tried on the smallest topology only, whose one node is everything at once: nothing else reads them.
+"""
+
+import copy
+import functools
+import json
+
+import formula
+import kaas_topology
+import yaml
+
+FOLDERS = ("clusters", "examples")
+SMALLEST = "mini"
+# Choices that no enumeration of the schema lists: {name: what is merged over the smallest topology's cluster}.
+CHOICES = {
+    "no-addons": {"addons": []},
+}
+
+
+def topologies():
+    """Return ``{name: cluster}`` of all cluster files, as they are."""
+    files = [path for folder in FOLDERS for path in sorted((formula.ROOT / "pillar" / folder).glob("*.sls"))]
+    return {path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))["cluster"] for path in files}
+
+
+@functools.cache
+def schema():
+    """Return the JSON schema of a cluster."""
+    document = json.loads((formula.DATA / "cluster.schema.json").read_text(encoding="utf-8"))
+    return document, _resolved(document, document["properties"]["cluster"])
+
+
+def _resolved(document, part):
+    while "$ref" in part:
+        target = document
+        for step in part["$ref"].removeprefix("#/").split("/"):
+            target = target[step]
+        part = target
+    return part
+
+
+def enumerations(document, part, path=()):
+    """Yield ``(path, values)`` of every property below ``part`` that has one of some fixed values."""
+    for key, child in _resolved(document, part).get("properties", {}).items():
+        child = _resolved(document, child)
+        if "enum" in child:
+            yield (*path, key), child["enum"]
+        else:
+            yield from enumerations(document, child, (*path, key))
+
+
+def overlay(path, value):
+    """Return the nested dictionary that sets one value: ``overlay(("a", "b"), 1) == {"a": {"b": 1}}``."""
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+def cases():
+    """
+    Return ``({topology: cluster}, {choice: cluster})``.
+
+    The name of each cluster is its case's, so that each has its own file and pillar.
+    """
+    choices = dict(enumerations(*schema()))
+    providers = choices.pop(("provider", "name"))
+    plugins = choices.pop(("network", "plugin"))
+    found = {}
+    for name, cluster in topologies().items():
+        for provider in providers:
+            for plugin in plugins:
+                own = {"provider": {"name": provider}, "network": {"plugin": plugin}}
+                merged = kaas_topology.merge(cluster, own)
+                unusual = [word for word, first in ((provider, providers[0]), (plugin, plugins[0])) if word != first]
+                found["-".join([name, *unusual])] = merged
+    small, other = topologies()[SMALLEST], {}
+    for path, values in choices.items():
+        for value in values:
+            name = f"{SMALLEST}-{'-'.join(path)}-{value}".lower().replace("_", "-")
+            other[name] = kaas_topology.merge(small, overlay(path, value))
+    for name, choice in CHOICES.items():
+        other[f"{SMALLEST}-{name}"] = kaas_topology.merge(small, choice)
+    return tuple(
+        {name: {**copy.deepcopy(cluster), "name": name} for name, cluster in group.items()} for group in (found, other)
+    )
+
+
+def kinds(cluster):
+    """Return ``{kind: minion id}``: the first node of each kind.
+
+    Two nodes are of one kind when they have the same roles and settings, and both or none of them is the deployer.
+    """
+    first_master = next(iter(kaas_topology.with_role(cluster, "master")), None)
+    found = {}
+    for minion_id, name in kaas_topology.minion_ids(cluster).items():
+        node = {key: value for key, value in cluster["nodes"][name].items() if key not in ("address", "id")}
+        settings = json.dumps({key: value for key, value in node.items() if key != "roles"}, sort_keys=True)
+        words = [*sorted(node["roles"]), *(["deployer"] if name == first_master else [])]
+        found.setdefault("+".join(words) + (f" {settings}" if settings != "{}" else ""), minion_id)
+    return found
