@@ -149,9 +149,11 @@ def _decide(deadline, changes):
                 changes["lost member"] = f"removed {decision['remove']}"
                 continue
             if decision["action"] == "join":
-                _etcdctl(others, "member", "add", me, f"--peer-urls={decision['add']}")
+                answer = _etcdctl(others, "member", "add", me, f"--peer-urls={decision['add']}", "--write-out=json")
                 changes["member"] = f"added {decision['add']}"
-                continue
+                # Looking again needs a quorum: beside a single other member there is none until this one runs.
+                live = __utils__["kaas_etcd.parse_members"](answer)[1]
+                decision = __utils__["kaas_etcd.plan"](me, members, live, False, recorded_id)
         except RuntimeError as failure:
             # No quorum at this moment, or etcd refuses a change until the members have been connected for a while.
             decision = {"action": "wait", "reason": str(failure)}

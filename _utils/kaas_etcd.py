@@ -23,6 +23,8 @@ PEER_PORT = 2380
 # Seconds: a member that does not take a connection, or an answer, in this time counts as down.
 CONNECT_TIMEOUT = 1
 COMMAND_TIMEOUT = 5
+# Seconds between two tries.
+PAUSE = 1
 PR_SET_PDEATHSIG = 1
 
 
@@ -115,7 +117,7 @@ def initial_cluster(members, live=()):
 
 
 def parse_members(text):
-    """``(cluster id in hex, [live members])`` from ``etcdctl member list``; nobody is marked healthy yet."""
+    """``(cluster id in hex, [live members])`` from ``etcdctl member list`` or ``add``; nobody is marked healthy yet."""
     document = json.loads(text)
     members = [
         {
@@ -191,14 +193,18 @@ def survey(addresses, tls, *, timeout=COMMAND_TIMEOUT, program=ETCDCTL):
     ``(cluster id, live members)`` as the members at these addresses see it, or ``(None, None)`` when none takes a
     connection.
 
-    Raises EtcdError when some do, but there is no quorum that answers.
+    Without a quorum, what one member knows has to do: it may be old, but then nobody is healthy, and who was added last
+    has to start for the quorum to come back. Raises EtcdError when no member tells.
     """
     endpoints = [client_url(address) for address in reachable(addresses)]
     if not endpoints:
         return None, None
-    cluster, members = parse_members(
-        etcdctl(["member", "list", "--write-out=json"], endpoints, tls, timeout=timeout, program=program)
-    )
+    question = ["member", "list", "--write-out=json"]
+    try:
+        answer = etcdctl(question, endpoints, tls, timeout=timeout, program=program)
+    except EtcdError:
+        answer = etcdctl([*question, "--consistency=s"], endpoints, tls, timeout=timeout, program=program)
+    cluster, members = parse_members(answer)
     health = parse_health(
         etcdctl(
             ["endpoint", "health", "--write-out=json"], endpoints, tls, timeout=timeout, program=program, check=False
@@ -243,11 +249,24 @@ def lock(name, endpoints, ca, cert, key, timeout, program=ETCDCTL):
     """
     Take a lock that all users of this etcd share, waiting `timeout` seconds at most. Returns a :class:`Lock`.
 
-    Several endpoints keep the lock alive while one of the members restarts. Raises TimeoutError when somebody else
-    holds it for too
-    long, EtcdError when etcd cannot be used.
+    Several endpoints keep the lock alive while one of the members restarts; while there is no quorum at all, it is
+    tried again. Raises TimeoutError when somebody else holds the lock for too long, EtcdError when etcd cannot be used.
     """
     command = [program, *_options(endpoints, {"ca": ca, "cert": cert, "key": key}, COMMAND_TIMEOUT), "lock", name]
+    deadline = time.monotonic() + timeout
+    while True:
+        handle, problem = _take(command, max(0, deadline - time.monotonic()))
+        if handle:
+            return handle
+        if problem is None:
+            raise TimeoutError(f"lock {name} in etcd was not free within {timeout} s ({', '.join(endpoints)})")
+        if time.monotonic() + PAUSE > deadline:
+            raise EtcdError(f"lock {name} in etcd ({', '.join(endpoints)}): {problem}")
+        time.sleep(PAUSE)
+
+
+def _take(command, timeout):
+    """``(lock, None)``, or ``(None, why etcdctl ended)``; the reason is None when it was still waiting."""
     # If this process dies, the child must not hold the lock for ever: the kernel ends it.
     library = ctypes.CDLL(None)
     try:
@@ -260,7 +279,7 @@ def lock(name, endpoints, ca, cert, key, timeout, program=ETCDCTL):
             preexec_fn=lambda: library.prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
         )
     except FileNotFoundError:
-        raise EtcdError(f"{program} is not installed") from None
+        raise EtcdError(f"{command[0]} is not installed") from None
     output, errors = process.stdout, process.stderr
     assert output and errors  # both are pipes
     handle = Lock(process)
@@ -268,16 +287,16 @@ def lock(name, endpoints, ca, cert, key, timeout, program=ETCDCTL):
         # etcdctl prints the key of the lock the moment it has it.
         ready, _, _ = select.select([output], [], [], timeout)
         if ready and os.read(output.fileno(), 1):
-            return handle
+            return handle, None
     except BaseException:
         handle.release()
         raise
     if not ready:
         handle.release()
-        raise TimeoutError(f"lock {name} in etcd was not free within {timeout} s ({', '.join(endpoints)})")
+        return None, None
     lines = errors.read().decode(errors="replace").strip().splitlines()
     handle.release()
-    raise EtcdError(f"lock {name} in etcd ({', '.join(endpoints)}): {lines[-1] if lines else 'etcdctl ended'}")
+    return None, lines[-1] if lines else "etcdctl ended"
 
 
 def _options(endpoints, tls, timeout):

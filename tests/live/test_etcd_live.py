@@ -1,5 +1,6 @@
 """Real etcd processes on this machine's loopback: formation, lost disks, locks. No Salt master: the states run in its loader."""
 
+import concurrent.futures
 import json
 import os
 import shutil
@@ -12,21 +13,13 @@ from pathlib import Path
 import jinja2
 import kaas_etcd
 import kaas_pki
+import kaas_topology
 import pytest
 import yaml
 from loaded import ROOT, Loaded
 
 ADDRESSES = {"m1": "127.0.10.1", "m2": "127.0.10.2", "m3": "127.0.10.3"}
-TOPOLOGY = {
-    "name": "demo",
-    "domain": "cluster.local",
-    "ca": "ca",
-    "api": {"address": "127.0.10.100", "port": 8443},
-    "network": {"services": "10.96.0.0/16", "plugin": "flannel"},
-    "nodes": {
-        name: {"id": f"{name}.demo", "address": address, "roles": ["etcd"]} for name, address in ADDRESSES.items()
-    },
-}
+GROWING = {"g1": "127.0.10.4", "g2": "127.0.10.5", "g3": "127.0.10.6"}
 PKI = "/etc/kubernetes/pki"
 START_TIMEOUT = 30
 
@@ -48,18 +41,32 @@ def wait(condition, seconds=START_TIMEOUT):
         time.sleep(0.1)
 
 
-class Member:
-    """One node's disk, its states, and its etcd process."""
+def topology(addresses):
+    return {
+        "name": "demo",
+        "domain": "cluster.local",
+        "ca": "ca",
+        "api": {"address": "127.0.10.100", "port": 8443},
+        "network": {"services": "10.96.0.0/16", "plugin": "flannel"},
+        "nodes": {
+            name: {"id": f"{name}.demo", "address": address, "roles": ["etcd"]} for name, address in addresses.items()
+        },
+    }
 
-    def __init__(self, name, root, authority, ca):
-        self.name, self.root, self.ca, self.process = name, root, ca, None
+
+class Member:
+    """One node's disk, its states, and its etcd process. addresses: `{name: address}` of all members that its pillar knows."""
+
+    def __init__(self, name, root, authority, ca, addresses):
+        self.name, self.root, self.ca, self.address, self.process = name, root, ca, addresses[name], None
         kaas = {
             "roles": ["etcd"],
             "cluster": {"name": "demo", "ca": "ca"},
-            "node": {"name": name, "id": f"{name}.demo", "address": ADDRESSES[name]},
-            "etcd": {"members": ADDRESSES},
+            "node": {"name": name, "id": f"{name}.demo", "address": self.address},
+            "etcd": {"members": addresses},
+            "tls_cipher_suites": kaas_topology.TLS_CIPHER_SUITES,
         }
-        for policy in kaas_pki.policies(TOPOLOGY, name).values():
+        for policy in kaas_pki.policies(topology(addresses), name).values():
             key = kaas_pki.create_key()
             cert = kaas_pki.issue(authority["certificate"], authority["key"], kaas_pki.public_key(key), policy)
             for path, text in (
@@ -78,19 +85,18 @@ class Member:
             kaas_etcdctl=str(binaries() / "etcdctl"),
         )
         # The very configuration of the sls, moved to this member's folder and addresses.
-        text = (
-            jinja2.Environment()
-            .from_string((ROOT / "salt/etcd/configured.sls").read_text())
-            .render(pillar={"kaas": kaas})
-        )
+        environment = jinja2.Environment()
+        environment.filters["json"] = json.dumps
+        template = environment.from_string((ROOT / "salt/etcd/configured.sls").read_text())
+        text = template.render(pillar={"kaas": kaas})
         text = text.replace(PKI, str(root) + PKI).replace("/var/lib/etcd", str(root / "data"))
         (config,) = [
             item["config"]
             for item in yaml.safe_load(text)["etcd-configured"]["kaas_etcd.configured"]
             if "config" in item
         ]
-        config["listen-client-urls"] = f"https://{ADDRESSES[name]}:2379"
-        config["listen-metrics-urls"] = f"http://{ADDRESSES[name]}:2381"
+        config["listen-client-urls"] = f"https://{self.address}:2379"
+        config["listen-metrics-urls"] = f"http://{self.address}:2381"
         self.config = config
 
     def configured(self, **kwargs):
@@ -102,7 +108,7 @@ class Member:
     def ctl(self, *arguments):
         """etcdctl through this member alone."""
         tls = self.loaded.modules["kaas_etcd.client_tls"]()
-        url = [kaas_etcd.client_url(ADDRESSES[self.name])]
+        url = [kaas_etcd.client_url(self.address)]
         return kaas_etcd.etcdctl(list(arguments), url, tls, program=str(binaries() / "etcdctl"))
 
     def start(self):
@@ -146,7 +152,7 @@ def ca():
 def members(tmp_path_factory, ca):
     """Three members, formed from nothing by the state, one key in them."""
     authority = kaas_pki.create_authority("etcd")
-    found = {name: Member(name, tmp_path_factory.mktemp(name), authority, ca) for name in ADDRESSES}
+    found = {name: Member(name, tmp_path_factory.mktemp(name), authority, ca, ADDRESSES) for name in ADDRESSES}
     try:
         for member in found.values():
             state = member.configured(timeout=5)
@@ -326,3 +332,59 @@ def test_lock_says_what_is_wrong_with_etcd(members):
     tls = {"ca": "/nonexistent", "cert": "/nonexistent", "key": "/nonexistent"}
     with pytest.raises(RuntimeError, match="lock x in etcd"):
         kaas_etcd.lock("x", ["https://127.0.10.1:2379"], **tls, timeout=5, program=str(binaries() / "etcdctl"))
+
+
+@pytest.fixture
+def single(tmp_path):
+    """``(the only member of a cluster, function that makes the member of another name, with all members in its pillar)``."""
+    authority, ca, made = kaas_pki.create_authority("etcd"), Authority(), []
+
+    def make(name, addresses):
+        made.append(Member(name, tmp_path / f"{name}-{len(made)}", authority, ca, addresses))
+        return made[-1]
+
+    first = make("g1", {"g1": GROWING["g1"]})
+    try:
+        assert first.configured(timeout=5)["result"] is True
+        first.start()
+        for function in ("healthy", "recorded"):
+            assert first.state(function, timeout=START_TIMEOUT)["result"] is True
+        yield first, lambda name: make(name, GROWING)
+    finally:
+        for member in made:
+            member.stop()
+
+
+def test_one_member_grows_to_three(single):
+    """Two join at once: the second takes away the quorum until it runs; the third, and a restart, wait for that."""
+    first, make = single
+    first.ctl("put", "kept", "yes")
+    second, third = make("g2"), make("g3")
+    state = second.configured(timeout=START_TIMEOUT)
+    assert state["result"] is True, state
+    assert state["changes"]["initial-cluster-state"]["new"] == "existing"
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        lock = pool.submit(first.loaded.modules["kaas_etcd.lock"], "restart/etcd", timeout=2 * START_TIMEOUT)
+        joined = pool.submit(third.configured, timeout=2 * START_TIMEOUT)
+        second.start()
+        lock.result().release()
+        assert joined.result()["result"] is True, joined.result()
+    third.start()
+    for member in (second, third):
+        state = member.state("healthy", timeout=START_TIMEOUT)
+        assert state["result"] is True, state
+    assert len(urls(first)) == 3
+    assert "yes" in third.ctl("get", "kept")
+
+
+def test_run_that_was_interrupted_while_nobody_had_quorum(single):
+    """The second member was added and never started: only what the first one knows by itself leads out."""
+    first, make = single
+    first.ctl("member", "add", "g2", f"--peer-urls={kaas_etcd.peer_url(GROWING['g2'])}")
+    with pytest.raises(kaas_etcd.EtcdError):
+        first.ctl("member", "list")
+    second = make("g2")
+    state = second.configured(timeout=START_TIMEOUT)
+    assert state["result"] is True, state
+    second.start()
+    assert second.state("healthy", timeout=START_TIMEOUT)["result"] is True
