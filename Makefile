@@ -5,12 +5,14 @@ PYTEST ?=
 KAAS_TEST_DOWN ?= 1
 
 TEST_BIN = build/venv/bin
+# PyYAML and jsonschema: from the test environment, or whatever Python has them
+PYTHON = $(if $(wildcard $(TEST_BIN)/python),$(TEST_BIN)/python,python3)
 LINT_BIN = build/lint-venv/bin
 SHELL_FILES = $(shell git ls-files -co --exclude-standard | while read -r f; do \
 	[ -f "$$f" ] && head -c 40 "$$f" | grep -aqE '^\#!/bin/(ba)?sh' && echo "$$f"; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab lab-down status test check lint artifacts bench clean env
+.PHONY: help lab lab-down status test check lint artifacts validate reference bench clean env
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -50,6 +52,12 @@ lint: ## linters alone (all of them run, whatever the first one finds)
 	check salt-lint salt-lint $$(git ls-files -co --exclude-standard 'salt/*.sls'); \
 	check shellcheck shellcheck $(SHELL_FILES); \
 	exit $$status
+
+validate: ## say what is wrong with the cluster file pillar/clusters/CLUSTER.sls (pillar/validate: with all of them)
+	$(PYTHON) pillar/validate $(CLUSTER)
+
+reference: ## write what is generated from the schema and the checks: cluster.schema.json, docs/reference/pillar.md
+	$(PYTHON) pillar/reference
 
 bench: env ## measure bring-up against kubeadm, the no-op highstate and memory
 	bench/bench all

@@ -17,8 +17,6 @@ import json
 import logging
 import os
 
-import yaml
-
 log = logging.getLogger(__name__)
 
 __virtualname__ = "kaas"
@@ -35,60 +33,28 @@ def _roots(kind):
     return __opts__[kind].get("base", [])
 
 
-def _data(name):
-    """Return the path of a table in ``pillar/data``."""
-    for root in _roots("pillar_roots"):
-        path = os.path.join(root, "data", name)
-        if os.path.isfile(path):
-            return path
-    raise FileNotFoundError(
-        f"data/{name} is in none of the pillar_roots {_roots('pillar_roots')}: "
-        "is the formula's pillar folder one of them?"
-    )
-
-
-def _read(path):
-    with open(path, encoding="utf-8") as handle:
-        return yaml.load(handle, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
-def _cluster_files():
-    """Return ``{cluster name: path}`` of all cluster files; the first pillar root that has a name wins."""
-    files = {}
-    for root in _roots("pillar_roots"):
-        folder = os.path.join(root, "clusters")
-        for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-            if entry.endswith(".sls"):
-                files.setdefault(entry[:-4], os.path.join(folder, entry))
-    return files
-
-
 def _mentions(path, text):
     with open(path, encoding="utf-8", errors="replace") as handle:
         return text in handle.read()
 
 
-def _load(name, path, table):
-    """Return the validated cluster with its defaults; raise ValueError with all problems."""
-    label = f"clusters/{name}.sls"
-    try:
-        document = _read(path)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{label}: not valid YAML: {' '.join(str(error).split())}") from None
-    validator = __utils__["kaas_checks.load_schema"](_data("cluster.schema.json"))
-    problems = __utils__["kaas_checks.schema_problems"](validator, document)
-    if not problems:
-        cluster = __utils__["kaas_topology.merge"](_read(_data("defaults.yaml")), document["cluster"])
-        problems = __utils__["kaas_checks.cross_problems"](cluster, table)
-        if cluster["name"] != name:
-            problems.append({"path": "name", "message": f"'{cluster['name']}' must be the file's name '{name}'"})
-    if problems:
-        raise ValueError(__utils__["kaas_checks.message"](label, problems))
-    return cluster
+def _label(name):
+    return f"clusters/{name}.sls"
 
 
-def _find(minion_id, files, table):
-    """Return ``(cluster, node name)`` of the minion, or ``(None, None)``.
+def _load(name, files, known, others=()):
+    """Return ``(cluster, warnings)`` of a cluster file compared with ``others``; raise ValueError with all errors."""
+    cluster, found = __utils__["kaas_clusterfile.check"](known, files[name], name, others)
+    texts = {"error": [], "warning": []}
+    for item in found:
+        texts[item["severity"]].append(__utils__["kaas_clusterfile.text"](_label(name), item))
+    if cluster is None:
+        raise ValueError("\n".join(texts["error"]))
+    return cluster, texts["warning"]
+
+
+def _find(minion_id, files, known):
+    """Return ``(cluster, node name, warnings)`` of the minion, or ``(None, None, [])``.
 
     The id ``<node>.<cluster>`` leads straight to one file, however many clusters there are; any other id is looked up
     in the files that mention it.
@@ -98,22 +64,23 @@ def _find(minion_id, files, table):
     candidates += [other for other, path in files.items() if other != name and _mentions(path, minion_id)]
     for candidate in candidates:
         try:
-            cluster = _load(candidate, files[candidate], table)
+            cluster, warnings = _load(candidate, files, known, files)
         except ValueError:
             if candidate == name:
                 raise
-            log.warning("kaas: clusters/%s.sls is invalid and was not searched for %s", candidate, minion_id)
+            log.warning("kaas: %s is invalid and was not searched for %s", _label(candidate), minion_id)
             continue
         node = __utils__["kaas_topology.minion_ids"](cluster).get(minion_id)
         if node:
-            return cluster, node
-    return None, None
+            return cluster, node, warnings
+    return None, None, []
 
 
-def _authority(minion_id, files, table):
+def _authority(minion_id, files, known):
     """Return the topologies of the clusters whose CA minion is ``minion_id``.
 
-    An invalid cluster file stops its own nodes, not the CA's work for the other clusters.
+    An invalid cluster file stops its own nodes, not the CA's work for the other clusters. What clusters do to each
+    other is their nodes' matter: comparing all with all would take the CA too long.
     """
     clusters = {}
     for name, path in files.items():
@@ -121,7 +88,7 @@ def _authority(minion_id, files, table):
         if minion_id != "ca" and not _mentions(path, minion_id):
             continue
         try:
-            cluster = _load(name, path, table)
+            cluster, _ = _load(name, files, known)
         except ValueError as error:
             log.warning("kaas: the CA %s leaves out an invalid cluster: %s", minion_id, error)
             continue
@@ -171,7 +138,7 @@ def _upstream():
 
     The second value is empty: registries publish digests of images nowhere but beside the images themselves.
     """
-    releases = _read(_data("upstream.yaml"))
+    releases = __utils__["kaas_clusterfile.table"](_roots("pillar_roots"), "upstream.yaml")
 
     def source(artifact, version, name):
         release = releases[artifact]
@@ -184,11 +151,12 @@ def _upstream():
 def ext_pillar(minion_id, pillar, secrets="/etc/kaas/secrets", artifacts=None):
     """Return ``{"kaas": ...}`` for ``minion_id``; see docs/architecture.md for its shape."""
     del pillar  # see the module's docstring
-    table = _read(_data("versions.yaml"))
-    files = _cluster_files()
-    cluster, node = _find(minion_id, files, table)
+    needs = {name: __utils__[name] for name in __utils__["kaas_clusterfile.needs"]()}
+    known = __utils__["kaas_clusterfile.tables"](needs, _roots("pillar_roots"))
+    files = __utils__["kaas_clusterfile.files"](_roots("pillar_roots"))
+    cluster, node, warnings = _find(minion_id, files, known)
     if cluster is None:
-        clusters = _authority(minion_id, files, table)
+        clusters = _authority(minion_id, files, known)
         return {
             "kaas": {
                 "formula": _formula(),
@@ -199,9 +167,14 @@ def ext_pillar(minion_id, pillar, secrets="/etc/kaas/secrets", artifacts=None):
     chosen = cluster["artifacts"]
     try:
         source, digests = _repository(chosen["url"], artifacts) if chosen["source"] == "repository" else _upstream()
-        data = __utils__["kaas_topology.derive"](cluster, node, table, source, digests)
+        data = __utils__["kaas_topology.derive"](cluster, node, known["versions"], source, digests)
     except ValueError as error:
-        raise ValueError(f"clusters/{cluster['name']}.sls: {error}") from None
+        raise ValueError(f"{_label(cluster['name'])}: {error}") from None
+    if data.get("deployer"):
+        # Told once per cluster, not by each node.
+        data["warnings"] = warnings
+        for warning in warnings:
+            log.warning("kaas: %s", warning)
     data["formula"] = _formula()
     public = __utils__["kaas_topology.topology"](cluster)
     data["certificates"] = __utils__["kaas_pki.policies"](public, node)

@@ -14,7 +14,7 @@ def _found():
     return __utils__["kaas_formula.digest"](folders)
 
 
-def current(name, digest, stamp, timeout=40):
+def current(name, digest, stamp, timeout=40, cluster_warnings=()):
     """
     The minion's synced Python files are those of the master.
 
@@ -27,10 +27,16 @@ def current(name, digest, stamp, timeout=40):
     timeout
         Seconds to keep syncing: the master's file list is up to 20 s old (``fileserver_list_cache_time``).
 
+    cluster_warnings
+        What the checks warn of in the cluster file (the pillar's ``kaas:warnings``); shown as the state's warnings. They
+        change no result.
+
     Syncing is not a change of the node, and Salt's own automatic sync does it under ``test=True`` too: so does this
     state.
     """
     ret = {"name": name, "changes": {}, "result": True, "comment": "The synced modules are the master's"}
+    if cluster_warnings:
+        ret["warnings"] = list(cluster_warnings)
     if digest is None:
         ret["comment"] = "The master does not tell the formula's hash: relying on autoload_dynamic_modules"
         return ret

@@ -1,72 +1,75 @@
-"""What is wrong with a cluster file: the JSON Schema, then the cross-checks that no schema can say.
+"""What is wrong with a cluster although each of its values is allowed: cross-checks, each a small function with a name.
 
-A problem is a dictionary ``{"path": "network.pods", "message": "..."}``; the path is relative to the key ``cluster``.
-All problems are found in one go. Each cross-check is one small function ``(cluster, table) -> iterable of problems`` in
-:data:`CHECKS` and may rely on the schema having passed.
+A check is called with the cluster (valid by the schema, merged over its defaults) and ``facts``, and yields
+``(path, message)``; the path is relative to the key ``cluster``, the message ends with what to do. Its first paragraph
+of documentation is what the reference says about it. All checks run, whatever the others find.
+
+facts
+    ``versions`` the version table, ``file`` the file's name without suffix (or None), ``others`` ``{name: cluster}`` of
+    the clusters that may touch this one, ``found`` the names of the checks that found something so far.
+
+A finding is ``{"path", "message", "check", "severity"}`` with severity ``error`` or ``warning``. Whoever knows better
+names the check in ``cluster.acknowledge``: a warning is silent then, an error that may be acknowledged a warning.
 """
 
 import difflib
 import ipaddress
-import json
+import re
+import ssl
 
-from jsonschema import Draft202012Validator, FormatChecker
+# All that Salt offers of this module: its loader takes time for each name.
+__load__ = ["findings"]
 
-MIN_PODS_PER_NODE_PREFIX = 24
-
-
-def problem(path, message):
-    """Return one finding."""
-    return {"path": path, "message": message}
+CHECKS: dict[str, dict] = {}
 
 
-def load_schema(path):
-    """Return a validator for the schema file at ``path``."""
-    with open(path, encoding="utf-8") as handle:
-        return Draft202012Validator(json.load(handle), format_checker=FormatChecker())
+def check(severity="error", acknowledgeable=False):
+    """Make a function one of :data:`CHECKS`. Warnings can always be acknowledged."""
+
+    def register(function):
+        CHECKS[function.__name__.replace("_", "-")] = {
+            "severity": severity,
+            "acknowledgeable": acknowledgeable or severity == "warning",
+            "looks_at": " ".join(function.__doc__.split("\n\n")[0].split()),
+            "function": function,
+        }
+        return function
+
+    return register
 
 
-def _dotted(parts):
-    text = ""
-    for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".")
+# The file itself
 
 
-def _describe(error):
-    """Return problems for one jsonschema error, in the words of somebody who edits the file."""
-    path = _dotted(error.absolute_path)
-    prefix = f"{path}." if path else ""
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = error.schema.get("properties", {})
-        for key in error.instance:
-            if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}"
-                yield problem(f"{prefix}{key}", f"unknown key; {hint}")
-    elif error.validator == "required":
-        for key in error.validator_value:
-            if key not in error.instance:
-                yield problem(f"{prefix}{key}", "is missing")
-    elif error.validator == "enum":
-        near = difflib.get_close_matches(str(error.instance), [str(value) for value in error.validator_value], n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        yield problem(path, f"'{error.instance}' is not one of: {', '.join(map(str, error.validator_value))}{hint}")
-    elif error.validator == "type":
-        found = "null" if error.instance is None else type(error.instance).__name__
-        yield problem(path, f"must be of type {error.validator_value}, found {found} {error.instance!r:.60}")
-    else:
-        yield problem(path, error.message[:300])
+@check()
+def name_is_the_files_name(cluster, facts):
+    """The cluster's name and the file's name: minion ids lead to the file by it."""
+    if facts["file"] not in (None, cluster["name"]):
+        yield "name", f"'{cluster['name']}' must be the file's name '{facts['file']}'"
 
 
-def schema_problems(validator, document):
-    """Return the schema's problems with the whole document (``{"cluster": ..., "lab": ...}``)."""
-    found = []
-    for error in sorted(validator.iter_errors(document), key=lambda error: [str(part) for part in error.absolute_path]):
-        for item in _describe(error):
-            path = item["path"].removeprefix("cluster.")
-            if problem(path, item["message"]) not in found:
-                found.append(problem(path, item["message"]))
-    return found
+@check()
+def acknowledgements_are_possible(cluster, _facts):
+    """The names in `acknowledge`: each is a check whose findings may be acknowledged."""
+    for index, name in enumerate(cluster["acknowledge"]):
+        path = f"acknowledge[{index}]"
+        if name not in CHECKS:
+            near = difflib.get_close_matches(name, CHECKS, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else "docs/reference/pillar.md lists them"
+            yield path, f"'{name[:80]}' is no check; {hint}"
+        elif not CHECKS[name]["acknowledgeable"]:
+            yield path, f"'{name}' finds errors that cannot be acknowledged: correct what it finds"
+
+
+# Networks and addresses
+
+
+NETWORKS = ("nodes", "pods", "services")
+POD_PREFIX = 24  # each node's share of the pod network
+USABLE_POD_ADDRESSES = 253  # of a /24: without network, broadcast and the bridge
+# What Kubernetes itself takes: services of 20 bits at most, node shares at most 16 bits below the pod network.
+WIDEST_SERVICES = 12
+WIDEST_PODS = POD_PREFIX - 16
 
 
 def _network(text):
@@ -77,163 +80,762 @@ def _network(text):
 
 
 def _networks(cluster):
-    nets = {key: _network(cluster["network"][key]) for key in ("nodes", "pods", "services")}
+    nets = {key: _network(cluster["network"][key]) for key in NETWORKS}
     return {key: net for key, net in nets.items() if net}
 
 
-def networks_are_networks(cluster, _table):
-    """A CIDR must be a network address: 10.0.0.1/16 is a host."""
-    for key in ("nodes", "pods", "services"):
+def _claimed(cluster):
+    """Return ``{path: address}`` of everything that has an address in the node network."""
+    claimed = {"api.address": cluster["api"]["address"]} if cluster["api"].get("address") else {}
+    return {**claimed, **{f"nodes.{name}.address": node["address"] for name, node in cluster["nodes"].items()}}
+
+
+@check()
+def networks_are_networks(cluster, _facts):
+    """Each network: its address is the first of the network (10.0.0.1/16 is a host)."""
+    for key in NETWORKS:
+        text = cluster["network"][key]
         try:
-            ipaddress.ip_network(cluster["network"][key])
+            ipaddress.ip_network(text)
         except ValueError as error:
-            yield problem(f"network.{key}", str(error))
+            if "host bits" in str(error):
+                yield f"network.{key}", f"{error}: write {ipaddress.ip_network(text, strict=False)}"
+            else:
+                yield f"network.{key}", f"{text} is no IPv4 network: its numbers go up to 255, its prefix up to 32"
 
 
-def networks_do_not_overlap(cluster, _table):
-    """Pods, services and nodes must be disjoint, or traffic goes to the wrong one."""
+@check()
+def networks_are_ordinary(cluster, _facts):
+    """Each network: no loopback, link-local, multicast, reserved or unspecified addresses: no packet travels there."""
+    for key, net in _networks(cluster).items():
+        kinds = ("is_loopback", "is_link_local", "is_multicast", "is_reserved", "is_unspecified")
+        special = next((kind for kind in kinds if getattr(net, kind) or getattr(net.network_address, kind)), None)
+        if special:
+            yield (
+                f"network.{key}",
+                f"{net} is {special[3:].replace('_', '-')}: use a private network such as 10.0.0.0/16",
+            )
+
+
+@check()
+def networks_do_not_overlap(cluster, _facts):
+    """Pod, service and node network: they are disjoint, or traffic goes to the wrong one."""
     nets = list(_networks(cluster).items())
     for index, (key, net) in enumerate(nets):
         for other_key, other in nets[:index]:
             if net.overlaps(other):
-                yield problem(f"network.{key}", f"{net} overlaps network.{other_key} {other}")
+                yield f"network.{key}", f"{net} overlaps network.{other_key} {other}: choose disjoint networks"
 
 
-def pods_fit_the_nodes(cluster, _table):
-    """Each node gets a /24 of the pod network."""
+@check()
+def pods_fit_the_nodes(cluster, _facts):
+    """The pod network: it has a /24 for each node."""
     pods = _networks(cluster).get("pods")
     if pods is None:
         return
-    room = 2 ** (MIN_PODS_PER_NODE_PREFIX - pods.prefixlen) if pods.prefixlen <= MIN_PODS_PER_NODE_PREFIX else 0
+    room = 2 ** (POD_PREFIX - pods.prefixlen) if pods.prefixlen <= POD_PREFIX else 0
     if room < len(cluster["nodes"]):
-        yield problem(
+        yield (
             "network.pods",
             f"{pods} has room for {room} nodes (a /24 each), the cluster has {len(cluster['nodes'])}: "
             "use a larger network",
         )
+    elif pods.prefixlen < WIDEST_PODS:
+        yield "network.pods", f"{pods} is too large: kube-controller-manager takes a /{WIDEST_PODS} or smaller"
 
 
-def services_are_large_enough(cluster, _table):
-    """The tenth service address is the DNS server's."""
+@check()
+def pods_fit_a_node(cluster, _facts):
+    """`kubelet.maxPods`: a node's /24 has an address for each pod."""
+    wanted = cluster["kubelet"].get("maxPods")
+    if isinstance(wanted, int) and wanted > USABLE_POD_ADDRESSES:
+        yield "kubelet.maxPods", f"{wanted} pods need more than a /24 has: use at most {USABLE_POD_ADDRESSES}"
+
+
+@check()
+def services_are_large_enough(cluster, _facts):
+    """The service network: it holds the addresses of API and DNS server, and kube-apiserver takes its size."""
     services = _networks(cluster).get("services")
     if services is None:
         return
     if services.num_addresses < 16:
-        yield problem("network.services", f"{services} is too small: use a /28 or larger")
-    elif services.prefixlen < 12:
-        yield problem("network.services", f"{services} is too large: kube-apiserver takes a /12 or smaller")
-    elif "dns" in cluster["network"] and ipaddress.ip_address(cluster["network"]["dns"]) not in services:
-        yield problem("network.dns", f"{cluster['network']['dns']} is not inside network.services {services}")
+        yield "network.services", f"{services} is too small: use a /28 or larger"
+    elif services.prefixlen < WIDEST_SERVICES:
+        yield "network.services", f"{services} is too large: kube-apiserver takes a /{WIDEST_SERVICES} or smaller"
 
 
-def addresses_are_unique(cluster, _table):
-    """Two nodes with one address, or a node with the API's, take each other's traffic."""
-    owners = {}
-    if cluster["api"].get("address"):
-        owners[cluster["api"]["address"]] = "api.address"
-    for name, node in cluster["nodes"].items():
-        path = f"nodes.{name}.address"
-        if node["address"] in owners:
-            yield problem(path, f"{node['address']} is already {owners[node['address']]}")
-        owners.setdefault(node["address"], path)
+@check()
+def dns_is_a_service_address(cluster, _facts):
+    """`network.dns`: it lies in the service network, and is neither the API's address nor the first or last one."""
+    services = _networks(cluster).get("services")
+    if services is None or "dns" not in cluster["network"]:
+        return
+    dns = ipaddress.ip_address(cluster["network"]["dns"])
+    if dns not in services:
+        yield "network.dns", f"{dns} is not inside network.services {services}"
+    elif services.num_addresses > 2 and dns in (services[0], services[1], services[-1]):
+        owner = "the API's service address" if dns == services[1] else "the first or last address"
+        yield "network.dns", f"{dns} is {owner} of {services}: leave the key out, or use another"
 
 
-def addresses_lie_in_the_node_network(cluster, _table):
-    """Nodes and the API's virtual address share network.nodes."""
+@check()
+def addresses_are_unique(cluster, _facts):
+    """Addresses of nodes and API: two machines with one address take each other's traffic."""
+    owners: dict = {}
+    for path, address in _claimed(cluster).items():
+        if address in owners:
+            yield path, f"{address} is already {owners[address]}: give each its own"
+        owners.setdefault(address, path)
+
+
+@check()
+def addresses_lie_in_the_node_network(cluster, _facts):
+    """Addresses of nodes and API: they lie in `network.nodes`, and are not its first or last."""
     net = _networks(cluster).get("nodes")
     if net is None:
         return
-    claimed = {f"nodes.{name}.address": node["address"] for name, node in cluster["nodes"].items()}
-    if cluster["api"].get("address"):
-        claimed["api.address"] = cluster["api"]["address"]
-    for path, address in claimed.items():
-        if ipaddress.ip_address(address) not in net:
-            yield problem(path, f"{address} is not inside network.nodes {net}")
-        elif net.num_addresses > 2 and ipaddress.ip_address(address) in (net.network_address, net.broadcast_address):
-            yield problem(path, f"{address} is the network or broadcast address of {net}")
+    for path, address in _claimed(cluster).items():
+        number = ipaddress.ip_address(address)
+        if number not in net:
+            yield path, f"{address} is not inside network.nodes {net}"
+        elif net.num_addresses > 2 and number in (net.network_address, net.broadcast_address):
+            yield path, f"{address} is the network or broadcast address of {net}: use one between them"
 
 
-def minion_ids_are_unique(cluster, _table):
-    """The CA and the ext_pillar know a node by its minion id."""
-    owners = {cluster["ca"]: "ca"}
-    for name, node in cluster["nodes"].items():
-        minion = node.get("id", f"{name}.{cluster['name']}")
+@check()
+def sources_are_outside_the_cluster(cluster, _facts):
+    """Repository and mirrors: machines cannot reach an address that lies in the pod or service network."""
+    urls = {"artifacts.url": cluster["artifacts"].get("url", "")}
+    urls.update({f"registries.{host}": url for host, url in cluster["registries"].items()})
+    for path, url in urls.items():
+        match = re.match(r"https?://([0-9.]+)(?:[:/]|$)", url)
+        if not match:
+            continue
+        try:
+            address = ipaddress.ip_address(match.group(1))
+        except ValueError:
+            yield path, f"{match.group(1)} is no IPv4 address"
+            continue
+        for key, net in _networks(cluster).items():
+            if key != "nodes" and address in net:
+                yield path, f"{address} lies in network.{key} {net}: move one of the two"
+
+
+# The clusters around it
+
+
+def _near_clusters(cluster, facts):
+    """Yield ``(name, cluster)`` of the clusters whose node network touches this one's."""
+    own = _networks(cluster).get("nodes")
+    for name, other in sorted(facts["others"].items()):
+        net = _networks(other).get("nodes")
+        if own and net and own.overlaps(net):
+            yield name, other
+
+
+@check(acknowledgeable=True)
+def addresses_are_unique_across_clusters(cluster, facts):
+    """Addresses of nodes and API: no other cluster on the same network has them.
+
+    Acknowledge it where two sites use the same numbers apart from each other.
+    """
+    for name, other in _near_clusters(cluster, facts):
+        owners = {address: path for path, address in _claimed(other).items()}
+        for path, address in _claimed(cluster).items():
+            if address in owners:
+                yield path, f"{address} is already {owners[address]} of the cluster {name}: use another"
+
+
+@check(acknowledgeable=True)
+def router_ids_are_unique(cluster, facts):
+    """`api.virtual_router_id`: two clusters on one network with one id fight for their virtual addresses."""
+    for name, other in _near_clusters(cluster, facts):
+        ids = [one["api"].get("virtual_router_id") for one in (cluster, other) if one["api"].get("address")]
+        if len(ids) == 2 and ids[0] == ids[1]:
+            yield "api.virtual_router_id", f"{ids[0]} is the cluster {name}'s too, on the same network: use another"
+
+
+def _minion_ids(cluster):
+    """Return ``{path: minion id}`` of the CA minion and the nodes."""
+    nodes = cluster["nodes"].items()
+    return {"ca": cluster["ca"], **{f"nodes.{n}.id": node.get("id", f"{n}.{cluster['name']}") for n, node in nodes}}
+
+
+@check()
+def minion_ids_are_unique(cluster, facts):
+    """Minion ids: one machine is one node of one cluster, and no node is a CA minion."""
+    owners: dict = {}
+    for path, minion in _minion_ids(cluster).items():
         if minion in owners:
-            yield problem(f"nodes.{name}.id", f"{minion} is already the minion id of {owners[minion]}")
-        owners.setdefault(minion, f"nodes.{name}")
+            yield path, f"{minion} is already the minion id of {owners[minion]}: one machine has one place"
+        owners.setdefault(minion, path.removesuffix(".id"))
+    for name, other in sorted(facts["others"].items()):
+        for other_path, minion in _minion_ids(other).items():
+            # Clusters may share their CA minion, and nothing else.
+            if minion in owners and (owners[minion], other_path) != ("ca", "ca"):
+                own = owners[minion] if owners[minion] == "ca" else f"{owners[minion]}.id"
+                yield (
+                    own,
+                    f"{minion} is {other_path.removesuffix('.id')} of the cluster {name}: one machine has one place",
+                )
 
 
-def etcd_is_odd(cluster, _table):
-    """An even number of etcd members survives no more failures than one fewer, and can split in halves."""
-    members = [name for name, node in cluster["nodes"].items() if "etcd" in node["roles"]]
-    if not members:
-        yield problem("nodes", "no node has the role etcd: give it to 1, 3 or 5 nodes")
-    elif len(members) % 2 == 0:
-        yield problem("nodes", f"{len(members)} nodes have the role etcd ({', '.join(members)}): use an odd number")
+# Nodes and roles
 
 
-def masters_have_an_address(cluster, _table):
-    """More than one master needs one address for all of them."""
-    masters = [name for name, node in cluster["nodes"].items() if "master" in node["roles"]]
+def _with(cluster, role):
+    return [name for name, node in cluster["nodes"].items() if role in node["roles"]]
+
+
+def _has_kubelet(node):
+    return bool({"master", "worker"} & set(node["roles"]))
+
+
+LONGEST_NODE_NAME = 64 - len("system:node:")  # X.509 allows 64 characters in a common name
+
+
+@check()
+def node_names_fit_certificates(cluster, _facts):
+    """Node names: `system:node:NAME` fits the 64 characters of a certificate's common name."""
+    for name in cluster["nodes"]:
+        if len(name) > LONGEST_NODE_NAME:
+            yield f"nodes.{name}", f"the name has {len(name)} characters: use at most {LONGEST_NODE_NAME}"
+
+
+@check()
+def roles_are_held(cluster, _facts):
+    """The roles etcd and master: at least one node holds each."""
+    for role in ("etcd", "master"):
+        if not _with(cluster, role):
+            yield "nodes", f"no node has the role {role}: give it to 1, 3 or 5 nodes"
+
+
+@check(acknowledgeable=True)
+def etcd_is_odd(cluster, _facts):
+    """The number of etcd members: an even number survives no more failures than one fewer, and can split in halves.
+
+    Acknowledge it while members are added or taken away.
+    """
+    members = _with(cluster, "etcd")
+    if members and len(members) % 2 == 0:
+        yield "nodes", f"{len(members)} nodes have the role etcd ({', '.join(members)[:200]}): use an odd number"
+
+
+@check("warning")
+def etcd_is_small(cluster, _facts):
+    """The number of etcd members: each write waits for more than half of them."""
+    members = _with(cluster, "etcd")
+    if len(members) > 7:
+        yield "nodes", f"{len(members)} nodes have the role etcd: 3 or 5 are faster and survive enough"
+
+
+@check("warning")
+def control_plane_is_redundant(cluster, _facts):
+    """Single etcd members and masters in clusters of several nodes: losing that one machine stops the whole cluster."""
+    if len(cluster["nodes"]) == 1:
+        return
+    for role in ("etcd", "master"):
+        nodes = _with(cluster, role)
+        if len(nodes) == 1:
+            yield f"nodes.{nodes[0]}", f"is the only node with the role {role}: use 3 to survive the loss of one"
+
+
+@check("warning")
+def pods_have_a_node(cluster, _facts):
+    """The role worker: without it, only pods that tolerate the control-plane taint run."""
+    if not _with(cluster, "worker"):
+        yield "nodes", "no node has the role worker: give it to a node, of a master too if need be"
+
+
+@check()
+def masters_have_an_address(cluster, _facts):
+    """`api.address`: more than one master, or a load balancer, needs one address for all."""
+    masters, balancers = _with(cluster, "master"), _with(cluster, "loadbalancer")
+    if cluster["api"].get("address"):
+        return
+    if len(masters) > 1:
+        yield "api.address", f"is missing: {len(masters)} masters need one virtual address in network.nodes"
+    elif balancers:
+        yield "api.address", f"is missing: the load balancer {balancers[0]} needs a virtual address to hold"
+
+
+# What listens where the virtual address may be, by role: haproxy binds the port on all addresses.
+PORTS = {
+    "etcd": {2379: "etcd's port", 2380: "the port of etcd's peers", 2381: "etcd's port for metrics"},
+    "master": {
+        6443: "the apiserver's own port",
+        10257: "kube-controller-manager's port",
+        10259: "kube-scheduler's port",
+    },
+    "kubelet": {
+        10248: "the kubelet's port for its health",
+        10249: "kube-proxy's port for metrics",
+        10250: "the kubelet's port",
+        10256: "kube-proxy's port for its health",
+    },
+}
+SSH = {22: "ssh's port"}
+NODE_PORTS = range(30000, 32768)
+
+
+@check()
+def api_port_is_free(cluster, _facts):
+    """`api.port`: nothing else listens on it where haproxy does; without a virtual address it is 6443."""
+    port = cluster["api"].get("port")
+    if port is None:
+        return
+    if not cluster["api"].get("address"):
+        if port != 6443:
+            yield (
+                "api.port",
+                f"{port} without api.address: the apiserver listens on 6443; leave the key out, or set api.address",
+            )
+        return
+    for name in _with(cluster, "loadbalancer") or _with(cluster, "master"):
+        node = cluster["nodes"][name]
+        taken = dict(SSH)
+        for role in [*node["roles"], *(["kubelet"] if _has_kubelet(node) else [])]:
+            taken.update(PORTS.get(role, {}))
+        if _has_kubelet(node) and port in NODE_PORTS:
+            taken[port] = "one of the NodePorts (30000–32767)"
+        if port in taken:
+            yield "api.port", f"{port} is {taken[port]} on {name}: choose another, for example 8443"
+            return
+
+
+def _domain_is_reserved(domain):
+    return domain in ("kubernetes.io", "k8s.io") or domain.endswith((".kubernetes.io", ".k8s.io"))
+
+
+# Labels below Kubernetes' own domains that are an administrator's to set.
+OPEN_DOMAINS = ("node-restriction.kubernetes.io", "node-role.kubernetes.io")
+OPEN_LABELS = {
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+    "node.kubernetes.io/exclude-from-external-load-balancers",
+}
+
+
+def _is_open(domain, key):
+    return key in OPEN_LABELS or any(domain == one or domain.endswith(f".{one}") for one in OPEN_DOMAINS)
+
+
+# Set by the formula itself, by a node's roles.
+ROLE_KEYS = {"node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"}
+
+
+@check(acknowledgeable=True)
+def labels_are_not_reserved(cluster, _facts):
+    """Labels: those below kubernetes.io and k8s.io are Kubernetes' own, but for zones, roles and node-restriction."""
+    for name, node in cluster["nodes"].items():
+        for key in node.get("labels", {}):
+            domain, slash, _ = key.rpartition("/")
+            path = f"nodes.{name}.labels.{key}"
+            if key in ROLE_KEYS:
+                yield path, "comes from the role master: leave it out"
+            elif slash and _domain_is_reserved(domain) and not _is_open(domain, key):
+                yield path, f"labels of {domain} are set by Kubernetes: use a domain of your own"
+
+
+@check()
+def taints_are_not_reserved(cluster, _facts):
+    """Taints: the control plane's comes from the roles, those below kubernetes.io and k8s.io from Kubernetes itself."""
+    for name, node in cluster["nodes"].items():
+        for index, taint in enumerate(node.get("taints", [])):
+            path = f"nodes.{name}.taints[{index}]"
+            if taint["key"] in ROLE_KEYS:
+                yield path, f"{taint['key']} comes from the roles (a master that is no worker has it): leave it out"
+            elif _domain_is_reserved(taint["key"].rpartition("/")[0]):
+                yield path, f"{taint['key']} is set by Kubernetes: use a key of your own"
+
+
+@check()
+def taints_are_unique(cluster, _facts):
+    """Taints: the API takes one taint of a key and effect per node."""
+    for name, node in cluster["nodes"].items():
+        seen = set()
+        for index, taint in enumerate(node.get("taints", [])):
+            pair = (taint["key"], taint["effect"])
+            if pair in seen:
+                yield f"nodes.{name}.taints[{index}]", f"{pair[0]} with {pair[1]} stands twice: one of them is enough"
+            seen.add(pair)
+
+
+@check("warning")
+def settings_have_an_effect(cluster, _facts):
+    """Settings that nothing reads: labels and taints of machines that are no Kubernetes nodes, a URL with upstream."""
+    for name, node in cluster["nodes"].items():
+        for key in ("labels", "taints"):
+            if node.get(key) and not _has_kubelet(node):
+                roles = ", ".join(node["roles"])
+                yield f"nodes.{name}.{key}", f"has no effect: {name} ({roles}) is no Kubernetes node; leave it out"
+    if cluster["artifacts"]["source"] == "upstream" and "url" in cluster["artifacts"]:
+        yield "artifacts.url", "has no effect with source: upstream; leave it out, or set source: repository"
+
+
+# Versions
+
+
+def _number(text):
+    return tuple(int(part) for part in str(text).split("."))
+
+
+def _rank(wanted, table):
+    """Return a version as numbers; a minor stands for its patch in the table."""
+    row = table["kubernetes"].get(wanted)
+    return _number(row["kubernetes"] if row else wanted)
+
+
+def _wanted(cluster):
+    """Return ``{path: version}`` of the cluster and of the nodes that name their own."""
+    own = {f"nodes.{n}.kubernetes": node["kubernetes"] for n, node in cluster["nodes"].items() if "kubernetes" in node}
+    return {"kubernetes": cluster["kubernetes"], **own}
+
+
+@check()
+def versions_are_supported(cluster, facts):
+    """Kubernetes versions: only those of pillar/data/versions.yaml are tested."""
+    known = facts["versions"]["kubernetes"]
+    for path, wanted in _wanted(cluster).items():
+        if not any(wanted in (minor, row["kubernetes"]) for minor, row in known.items()):
+            choices = ", ".join(f"{minor} ({row['kubernetes']})" for minor, row in known.items())
+            yield path, f"{wanted} is not supported; choose one of: {choices}"
+
+
+@check()
+def versions_are_within_skew(cluster, facts):
+    """Versions of nodes: none newer than the cluster's, masters one minor apart, kubelets at most three minors behind.
+
+    Kubernetes' version skew policy. A master's own kubelet may be newer than another master's apiserver while the
+    masters are upgraded one by one: they have one version each.
+    """
+    table = facts["versions"]
+    wanted = {name: node.get("kubernetes", cluster["kubernetes"]) for name, node in cluster["nodes"].items()}
+    for name, version in wanted.items():
+        if _rank(version, table) > _rank(cluster["kubernetes"], table):
+            yield (
+                f"nodes.{name}.kubernetes",
+                f"{version} is newer than the cluster's {cluster['kubernetes']}: raise that first",
+            )
+    masters = {name: _rank(wanted[name], table)[:2] for name in _with(cluster, "master")}
     if not masters:
-        yield problem("nodes", "no node has the role master")
-    elif len(masters) > 1 and not cluster["api"].get("address"):
-        yield problem("api.address", f"is missing: {len(masters)} masters need one virtual address in network.nodes")
+        return
+    newest, oldest = max(masters.values()), min(masters.values())
+    for name, minor in masters.items():
+        if newest[1] - minor[1] > 1:
+            yield (
+                f"nodes.{name}.kubernetes",
+                f"{wanted[name]} is more than one minor behind the newest master's: upgrade it first",
+            )
+    for name in _with(cluster, "worker"):
+        minor = _rank(wanted[name], table)[:2]
+        if name in masters:
+            continue
+        if minor > oldest:
+            yield (
+                f"nodes.{name}.kubernetes",
+                f"{wanted[name]} is newer than the oldest master's: upgrade the masters first",
+            )
+        elif newest[1] - minor[1] > 3:
+            yield (
+                f"nodes.{name}.kubernetes",
+                f"{wanted[name]} is more than three minors behind the newest master's: upgrade it",
+            )
 
 
-def api_port_is_free(cluster, _table):
-    """haproxy shares its machine with the apiserver."""
-    if cluster["api"].get("address") and cluster["api"].get("port") == 6443:
-        yield problem("api.port", "6443 is the apiservers' own port on the masters: choose another, for example 8443")
+# Settings
 
 
-def version_is_supported(cluster, table):
-    """Only versions of the table are tested together."""
-    wanted = str(cluster["kubernetes"])
-    known = table["kubernetes"]
-    if not any(wanted in (minor, row["kubernetes"]) for minor, row in known.items()):
-        choices = ", ".join(f"{minor} ({row['kubernetes']})" for minor, row in known.items())
-        yield problem("kubernetes", f"{wanted} is not supported; choose one of: {choices}")
-
-
-def renewal_comes_before_expiry(cluster, _table):
-    """Renewing earlier than the lifetime would renew at every run."""
+@check()
+def renewal_comes_before_expiry(cluster, _facts):
+    """`certificates`: renewing earlier than the lifetime would renew at every run."""
     times = cluster["certificates"]
     if times["renew_before_days"] >= times["days"]:
-        yield problem(
+        yield (
             "certificates.renew_before_days",
             f"{times['renew_before_days']} must be less than certificates.days {times['days']}",
         )
 
 
-def addons_have_their_needs(cluster, _table):
-    """The demo's HorizontalPodAutoscaler reads metrics."""
+@check()
+def addons_have_their_needs(cluster, _facts):
+    """`addons`: the demo's HorizontalPodAutoscaler reads metrics."""
     if "demo" in cluster["addons"] and "metrics-server" not in cluster["addons"]:
-        yield problem("addons", "demo needs metrics-server (its HorizontalPodAutoscaler reads metrics)")
+        yield "addons", "demo needs metrics-server (its HorizontalPodAutoscaler reads metrics): add it"
 
 
-CHECKS = (
-    networks_are_networks,
-    networks_do_not_overlap,
-    pods_fit_the_nodes,
-    services_are_large_enough,
-    addresses_are_unique,
-    addresses_lie_in_the_node_network,
-    minion_ids_are_unique,
-    etcd_is_odd,
-    masters_have_an_address,
-    api_port_is_free,
-    version_is_supported,
-    renewal_comes_before_expiry,
-    addons_have_their_needs,
+# KubeletConfiguration fields whose weaker values open a node: (path, values that keep it closed).
+KUBELET_LOCKS = (
+    (("authentication", "anonymous", "enabled"), (False,)),
+    (("authentication", "webhook", "enabled"), (True,)),
+    (("authorization", "mode"), ("Webhook",)),
+    (("readOnlyPort",), (0,)),
+    (("tlsMinVersion",), ("VersionTLS12", "VersionTLS13")),
 )
 
 
-def cross_problems(cluster, table):
-    """Return the cross-checks' problems with a cluster that has its defaults."""
-    return [item for check in CHECKS for item in check(cluster, table)]
+def _setting(settings, path, default):
+    """Return what ``path`` leads to; the default when it is not there, None when something else is in the way."""
+    for key in path:
+        if not isinstance(settings, dict):
+            return None
+        if key not in settings:
+            return default
+        settings = settings[key]
+    return settings
 
 
-def message(file, problems):
-    """Return one text for all problems, each with file, path and reason."""
-    return "\n".join(f"{file}: {item['path']} {item['message']}".replace(":  ", ": ") for item in problems)
+@check(acknowledgeable=True)
+def kubelets_stay_closed(cluster, _facts):
+    """`kubelet`: settings that let strangers call kubelets, or old TLS versions."""
+    for path, closed in KUBELET_LOCKS:
+        if _setting(cluster["kubelet"], path, closed[0]) not in closed:
+            words = " or ".join(str(one).lower() if isinstance(one, bool) else str(one) for one in closed)
+            yield f"kubelet.{'.'.join(path)}", f"opens the kubelets to strangers: leave it out ({words})"
+
+
+# Users
+
+
+def _issuers(cluster):
+    for index, entry in enumerate(cluster["authentication"]["jwt"]):
+        yield f"authentication.jwt[{index}]", entry
+
+
+@check()
+def issuers_are_unique(cluster, _facts):
+    """JWT issuers: kube-apiserver takes each URL once, and its own service account issuer never."""
+    owners = {f"https://kubernetes.default.svc.{cluster['domain']}": "the cluster's own service account issuer"}
+    for path, entry in _issuers(cluster):
+        for key in ("url", "discoveryURL"):
+            url = entry["issuer"].get(key)
+            if url in owners:
+                yield f"{path}.issuer.{key}", f"{url} is already {owners[url]}: use each URL once"
+            elif url:
+                owners[url] = f"{path}.issuer.{key}"
+
+
+@check()
+def issuers_match_their_audiences(cluster, _facts):
+    """JWT audiences: with more than one, kube-apiserver wants `audienceMatchPolicy: MatchAny` said."""
+    for path, entry in _issuers(cluster):
+        if len(entry["issuer"]["audiences"]) > 1 and "audienceMatchPolicy" not in entry["issuer"]:
+            yield f"{path}.issuer.audienceMatchPolicy", "is missing: with several audiences write MatchAny"
+
+
+@check()
+def issuer_authorities_are_certificates(cluster, _facts):
+    """JWT certificate authorities: PEM certificates and nothing else."""
+    for path, entry in _issuers(cluster):
+        text = entry["issuer"].get("certificateAuthority")
+        if text is None:
+            continue
+        path = f"{path}.issuer.certificateAuthority"
+        if "PRIVATE KEY" in text:
+            yield (
+                path,
+                "holds a private key, which belongs to the issuer alone: replace that key, and give the certificate",
+            )
+            continue
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+        except (ssl.SSLError, ValueError):
+            yield path, "is not a PEM certificate: begin with -----BEGIN CERTIFICATE----- and keep the line breaks (|)"
+
+
+def _one_of(path, entry, left, right):
+    """Yield a finding unless exactly one of two keys is there."""
+    if (left in entry) == (right in entry):
+        yield path, f"needs either {left} or {right}, {'and has both' if left in entry else 'and has neither'}"
+
+
+@check()
+def token_rules_are_complete(cluster, _facts):
+    """JWT mappings and rules: a claim or an expression, never both; a claim with its prefix or required value."""
+    for path, entry in _issuers(cluster):
+        for name in ("username", "groups", "uid"):
+            mapping = entry["claimMappings"].get(name)
+            if mapping is None:
+                continue
+            where = f"{path}.claimMappings.{name}"
+            yield from _one_of(where, mapping, "claim", "expression")
+            if name != "uid" and "claim" in mapping and "prefix" not in mapping:
+                yield f"{where}.prefix", "is missing: write one such as 'oidc:'"
+            if "expression" in mapping and "prefix" in mapping:
+                yield f"{where}.prefix", "goes with claim alone: put it into the expression"
+        for index, rule in enumerate(entry.get("claimValidationRules", [])):
+            where = f"{path}.claimValidationRules[{index}]"
+            yield from _one_of(where, rule, "claim", "expression")
+            for key, partner in (("requiredValue", "claim"), ("message", "expression")):
+                if key in rule and partner not in rule:
+                    yield f"{where}.{key}", f"goes with {partner} alone"
+            if "claim" in rule and "requiredValue" not in rule:
+                yield f"{where}.requiredValue", "is missing: write the value that the claim must have"
+
+
+# Beginnings of the names that the cluster gives rights to.
+TRUSTED_NAMES = {
+    "username": ("system:", "kube-apiserver-kubelet-client", "flannel:"),
+    "groups": ("system:", "kubeadm:", "flannel"),
+}
+
+
+@check(acknowledgeable=True)
+def issuers_cannot_name_the_system(cluster, _facts):
+    """JWT users and groups: a prefix, or a rule, keeps an issuer from handing out names that the cluster trusts."""
+    for path, entry in _issuers(cluster):
+        rules = " ".join(rule["expression"] for rule in entry.get("userValidationRules", []))
+        for kind, trusted in TRUSTED_NAMES.items():
+            mapping = entry["claimMappings"].get(kind)
+            if mapping is None:
+                continue
+            literal = re.match(r"\s*(['\"])([^'\"\\]+)\1\s*\+", mapping.get("expression", ""))
+            prefix = mapping.get("prefix") or (literal.group(2) if literal else "")
+            open_to = [name for name in trusted if name.startswith(prefix) or prefix.startswith(name)]
+            refused = [name for name in open_to if f"user.{kind}" in rules and name in rules]
+            if open_to != refused:
+                names = ", ".join(f"'{name}'" for name in open_to if name not in refused)
+                yield (
+                    f"{path}.claimMappings.{kind}",
+                    f"lets the issuer hand out names that begin with {names}: "
+                    f"use a prefix such as 'oidc:', or refuse them by userValidationRules on user.{kind}",
+                )
+
+
+# Role bindings
+
+
+def _bindings(cluster):
+    for index, binding in enumerate(cluster["rbac"]["bindings"]):
+        yield f"rbac.bindings[{index}]", binding
+
+
+@check()
+def bindings_are_unique(cluster, _facts):
+    """Role bindings: one name, one binding (in its namespace)."""
+    owners: dict = {}
+    for path, binding in _bindings(cluster):
+        key = (binding.get("namespace"), binding["name"])
+        if key in owners:
+            yield f"{path}.name", f"{binding['name']} is already {owners[key]}: use another"
+        owners.setdefault(key, path)
+
+
+# Bindings of Kubernetes and of the formula; one of the same name would replace it.
+OWN_BINDINGS = ("system:", "kubeadm:", "kaas:", "metrics-server:", "flannel:")
+OWN_NAMES = {"cluster-admin", "flannel", "metrics-server-auth-reader"}
+
+
+@check()
+def bindings_have_names_of_their_own(cluster, _facts):
+    """Role bindings: their names are not those of Kubernetes' and the formula's own bindings."""
+    for path, binding in _bindings(cluster):
+        if binding["name"].startswith(OWN_BINDINGS) or binding["name"] in OWN_NAMES:
+            yield (
+                f"{path}.name",
+                f"{binding['name']} is a binding of the cluster itself, which it would replace: use another",
+            )
+
+
+@check()
+def bindings_have_subjects(cluster, _facts):
+    """Role bindings: each has a user or a group."""
+    for path, binding in _bindings(cluster):
+        if not binding.get("users") and not binding.get("groups"):
+            yield path, "binds nobody: give it users or groups"
+
+
+@check()
+def bindings_are_for_somebody_known(cluster, _facts):
+    """Role bindings: none for system:anonymous or system:unauthenticated, which is everybody on the network."""
+    for path, binding in _bindings(cluster):
+        for kind, stranger in (("users", "system:anonymous"), ("groups", "system:unauthenticated")):
+            if stranger in binding.get(kind, []):
+                yield f"{path}.{kind}", f"{stranger} is everybody on the network: bind users or groups that log in"
+
+
+STRONG_ROLES = {"cluster-admin", "admin", "edit"}
+BROAD_GROUPS = {"system:authenticated", "system:serviceaccounts"}
+
+
+@check(acknowledgeable=True)
+def strong_roles_are_for_few(cluster, _facts):
+    """Role bindings: cluster-admin, admin and edit are not for all users or all service accounts, that is every pod."""
+    for path, binding in _bindings(cluster):
+        broad = sorted(BROAD_GROUPS & set(binding.get("groups", [])))
+        if broad and binding["cluster_role"] in STRONG_ROLES:
+            yield f"{path}.groups", f"{broad[0]} gets {binding['cluster_role']}: bind a group of your own"
+
+
+# Admission
+
+
+LEVELS = ("privileged", "baseline", "restricted")
+
+
+@check("warning")
+def pod_security_levels_rise(cluster, _facts):
+    """`admission.pod_security`: `audit` and `warn` say something only where they are as strict as `enforce`."""
+    levels = cluster["admission"]["pod_security"]
+    for key in ("audit", "warn"):
+        if LEVELS.index(levels[key]) < LEVELS.index(levels["enforce"]):
+            yield (
+                f"admission.pod_security.{key}",
+                f"{levels[key]} says nothing beside enforce: {levels['enforce']}; use {levels['enforce']} or stricter",
+            )
+
+
+@check("warning")
+def pods_are_restrained(cluster, _facts):
+    """`admission.pod_security.enforce`: privileged lets whoever may make a pod take over its node."""
+    if cluster["admission"]["pod_security"]["enforce"] == "privileged":
+        yield (
+            "admission.pod_security.enforce",
+            "privileged lets pods take over nodes: use baseline, and exempt_namespaces for what needs more",
+        )
+
+
+@check()
+def event_limits_are_clear(cluster, _facts):
+    """`admission.event_rate_limit`: each type once, and no `cacheSize` for Server, which counts all together."""
+    seen = set()
+    for index, limit in enumerate(cluster["admission"]["event_rate_limit"]):
+        path = f"admission.event_rate_limit[{index}]"
+        if limit["type"] in seen:
+            yield f"{path}.type", f"{limit['type']} stands twice: one limit of a type is enough"
+        seen.add(limit["type"])
+        if limit["type"] == "Server" and "cacheSize" in limit:
+            yield f"{path}.cacheSize", "has no meaning for Server: leave it out"
+
+
+# Last, as it looks at what the others found.
+@check("warning")
+def acknowledgements_are_needed(cluster, facts):
+    """The names in `acknowledge`: a check that finds nothing any more would hide its next finding."""
+    for index, name in enumerate(cluster["acknowledge"]):
+        known = CHECKS.get(name, {"acknowledgeable": False})
+        if known["acknowledgeable"] and name not in facts["found"] and name != "acknowledgements-are-needed":
+            yield f"acknowledge[{index}]", f"{name} finds nothing: leave it out"
+
+
+def findings(cluster, versions, file=None, others=()):
+    """Return what the checks find in a cluster that the schema accepts and that has its defaults.
+
+    versions
+        ``pillar/data/versions.yaml``.
+    file
+        The file's name without its suffix; None checks no name.
+    others
+        ``{name: cluster}`` of clusters that may share network or machines with this one, with their defaults.
+    """
+    facts = {"versions": versions, "file": file, "others": dict(others), "found": set()}
+    found = []
+    for name, one in CHECKS.items():
+        severity = one["severity"]
+        if name in cluster["acknowledge"] and one["acknowledgeable"]:
+            severity = "warning" if severity == "error" else "silent"
+        for path, message in one["function"](cluster, facts):
+            facts["found"].add(name)
+            if severity != "silent":
+                found.append({"path": path, "message": message, "check": name, "severity": severity})
+    return found

@@ -12,5 +12,6 @@ formula-synced:
   kaas_formula.current:
     - digest: {{ pillar.kaas.formula | json }}
     - stamp: {{ stamp }}
+    - cluster_warnings: {{ pillar.kaas.get('warnings', []) | json }}
     - order: first
     - failhard: True

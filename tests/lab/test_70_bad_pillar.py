@@ -15,7 +15,7 @@ def unknown_key(spec):
 def wrong_type(spec):
     name = next(iter(spec["nodes"]))
     spec["nodes"][name]["roles"] = "master"
-    return f"nodes.{name}.roles", "must be of type array"
+    return f"nodes.{name}.roles", "must be a list"
 
 
 def overlapping_networks(spec):

@@ -100,7 +100,7 @@ def test_a_broken_file_stops_its_own_nodes_only(folder, text, expected, request)
     assert expected in pillar["_errors"][0]
     assert "_errors" not in formula.compile_pillar(formula.options(folder, "n1.mini", root))
     authority = formula.compile_pillar(formula.options(folder, "ca", root))
-    assert set(authority["kaas"]["ca"]["clusters"]) == {"mini"}
+    assert set(authority["kaas"]["ca"]["clusters"]) == {"mini", "split"}
 
 
 def test_the_name_must_be_the_files_name(folder):

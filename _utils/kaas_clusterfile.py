@@ -1,0 +1,182 @@
+"""Cluster files on disk: where they are, and reading one with everything that is to be said about it.
+
+The other modules of ``_utils`` come as a mapping ``{"kaas_yaml.read": function}`` with the names in :data:`NEEDS`: they
+do not import each other, because a master that runs for long would keep old ones in memory.
+
+roots
+    The pillar roots: folders with ``clusters/<name>.sls`` and ``data``; the first that has a file wins.
+finding
+    ``{"path", "message", "check", "severity"}``, and ``"line"`` where it is known. Paths are relative to ``cluster``.
+"""
+
+import ipaddress
+import os
+import re
+
+import yaml
+
+NEEDS = (
+    "kaas_checks.findings",
+    "kaas_schema.findings",
+    "kaas_schema.load",
+    "kaas_schema.plugins",
+    "kaas_topology.merge",
+    "kaas_yaml.read",
+)
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def data(roots, name):
+    """Return the path of a table in ``data``; raise FileNotFoundError."""
+    for root in roots:
+        path = os.path.join(root, "data", name)
+        if os.path.isfile(path):
+            return path
+    raise FileNotFoundError(
+        f"data/{name} is in none of the pillar_roots {list(roots)}: is the formula's pillar folder one of them?"
+    )
+
+
+def table(roots, name):
+    """Return the content of a YAML table in ``data``."""
+    with open(data(roots, name), encoding="utf-8") as handle:
+        return yaml.load(handle, Loader=LOADER)
+
+
+def files(roots):
+    """Return ``{cluster name: path}`` of all cluster files."""
+    found: dict[str, str] = {}
+    for root in roots:
+        folder = os.path.join(root, "clusters")
+        for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            if entry.endswith(".sls"):
+                found.setdefault(entry[:-4], os.path.join(folder, entry))
+    return found
+
+
+def needs():
+    """Return :data:`NEEDS`."""
+    return NEEDS
+
+
+def tables(utils, roots):
+    """Return what cluster files are read with, the argument ``known`` of the functions below.
+
+    ``utils``, ``roots``, ``schema`` (a validator), ``defaults``, ``versions``, and ``read``: what was read already.
+    """
+    return {
+        "utils": utils,
+        "roots": list(roots),
+        "schema": utils["kaas_schema.load"](data(roots, "cluster.schema.json")),
+        "defaults": table(roots, "defaults.yaml"),
+        "versions": table(roots, "versions.yaml"),
+        "read": {},
+    }
+
+
+def complete(known, document):
+    """Return the cluster of a document that the schema accepts, over its defaults and those of its plug-ins."""
+    utils = known["utils"]
+    cluster = utils["kaas_topology.merge"](known["defaults"], document["cluster"])
+    for kind, (place, key) in utils["kaas_schema.plugins"]().items():
+        name = cluster[place][key]
+        defaults = table(known["roots"], f"plugins/{kind}/{name}.yaml")["defaults"]
+        cluster = utils["kaas_topology.merge"]({place: {name: defaults}}, cluster)
+    return cluster
+
+
+def read(known, path):
+    """Return ``(cluster, findings, lines)`` of one file by itself; the cluster is None when there are findings.
+
+    These are mistakes of YAML and of the schema, which leave no cluster that a check could look at. ``lines`` is
+    ``{path: line number}``. A file is read once per ``known``.
+    """
+    if path not in known["read"]:
+        known["read"][path] = _read(known, path)
+    return known["read"][path]
+
+
+def _read(known, path):
+    utils = known["utils"]
+    document, lines, found = utils["kaas_yaml.read"](path)
+    lines = {where.removeprefix("cluster."): line for where, line in lines.items()}
+    found = [
+        {**item, "path": item["path"].removeprefix("cluster."), "check": "yaml", "severity": "error"} for item in found
+    ]
+    if document is not None:
+        # What YAML misread breaks the schema too: once is enough.
+        told = {item["path"] for item in found}
+        found += [item for item in utils["kaas_schema.findings"](known["schema"], document) if item["path"] not in told]
+    return (None if found else complete(known, document)), found, lines
+
+
+def check(known, path, name=None, files=(), everyone=False):
+    """Return ``(cluster, findings)`` of a cluster file; the cluster is None when one of the findings is an error.
+
+    name
+        What the cluster must be called; None allows any name.
+    files
+        ``{name: path}`` of cluster files to compare with: those that :func:`near` chooses, or with ``everyone`` all.
+        Invalid ones are left out: they stop their own nodes.
+    """
+    cluster, found, lines = read(known, path)
+    if cluster is not None:
+        # A draft of a cluster is not compared with what it will replace.
+        others = {other: where for other, where in dict(files).items() if where != path and other != cluster["name"]}
+        others = others if everyone else near(cluster, others)
+        compared = {other: read(known, where)[0] for other, where in others.items()}
+        compared = {other: value for other, value in compared.items() if value is not None}
+        found = known["utils"]["kaas_checks.findings"](cluster, known["versions"], name, compared)
+        if any(item["severity"] == "error" for item in found):
+            cluster = None
+    return cluster, [{**item, "line": item.get("line") or _line(lines, item["path"])} for item in found]
+
+
+def _line(lines, path):
+    """Return the line of a path, or of the nearest thing around it that the file has."""
+    while path and path not in lines:
+        path = re.sub(r"(\.[^.\[]*|\[[0-9]+\]|^[^.\[]+)$", "", path)
+    return lines.get(path, lines.get("cluster", 1))
+
+
+def near(cluster, candidates):
+    """Return those of ``candidates`` (``{name: path}``) whose text says that they may share network or machines.
+
+    Reading all files for each node would take longer with each cluster; looking for a few words in them does not.
+    """
+    words, router = _words(cluster)
+    ids = [node["id"] for node in cluster["nodes"].values() if "id" in node]
+    found = {}
+    for name, path in candidates.items():
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            text = handle.read()
+        # An id of ours may be another cluster's NODE.CLUSTER, which does not stand in its file.
+        named = any(minion.partition(".")[2] == name for minion in ids)
+        if named or any(word in text for word in words) or (router and router(text)):
+            found[name] = path
+    return found
+
+
+def _words(cluster):
+    """Return ``(words, router)``: what a file says that names one of our addresses or ids, and a function that tells
+    whether its text may hold our VRRP router id in our network (None without a virtual address)."""
+    words = [node["address"] for node in cluster["nodes"].values()]
+    words += [node["id"] for node in cluster["nodes"].values() if "id" in node]
+    words += [f".{cluster['name']}", f"id: {cluster['ca']}"]
+    if not cluster["api"].get("address"):
+        return words, None
+    number = str(cluster["api"]["virtual_router_id"])
+    network = ipaddress.ip_network(cluster["network"]["nodes"], strict=False)
+    start = "".join(f"{octet}." for octet in str(network).split(".")[: network.prefixlen // 8])
+
+    def router(text):
+        said = re.findall(r"virtual_router_id[\"']?: *([0-9]+)", text)
+        return start in text and "api" in text and (number in said or not said)
+
+    return [*words, cluster["api"]["address"]], router
+
+
+def text(label, item):
+    """Return a finding as one line: the file, the path in it, the message, and the name of the check."""
+    name = "" if item["check"] in ("yaml", "schema") else f" ({item['check']})"
+    return f"{label}: {item['path']} {item['message']}{name}".replace(":  ", ": ", 1)
