@@ -83,7 +83,6 @@ class Rendered:
                 found.append((node, node.alone(sls)))
         return found
 
-
     def refused(self, name):
         """Render a highstate that a state file refuses."""
         if name == "an address that no interface has":
@@ -134,6 +133,14 @@ def test_highstate_compiles(rendered, case):
         assert compiled.bad_calls(rendered.nodes(case)[kind], chunks) == []
         # The formula is checked before the first state of ours.
         assert chunks[0]["__id__"] == "formula-synced"
+
+
+@pytest.mark.parametrize("case", TOPOLOGIES)
+def test_every_artifact_of_a_node_is_installed(rendered, case):
+    """What stands in a node's pillar is there for some state: on a master without etcd, etcdctl for the lock of restarts."""
+    for kind, chunks in rendered.highstates(case).items():
+        installed = {chunk["name"] for chunk in chunks if chunk["state"] == "kaas_artifact"}
+        assert installed == set(rendered.nodes(case)[kind].pillar["kaas"].get("artifacts", {})), kind
 
 
 @pytest.mark.parametrize("sls", every_sls())
