@@ -10,9 +10,9 @@ API_BOUND = 10  # seconds without an answer of the API through its address
 
 
 def holder(cluster):
-    """The node that has the API address on an interface."""
+    """The node that has the API address on an interface; None while no running node has it."""
     for node in cluster.api_holders:
-        if f" {cluster.vip}/" in cluster.exec(node, "ip", "-4", "-oneline", "address", "show").stdout:
+        if f" {cluster.vip}/" in cluster.shell(node, "ip -4 -oneline address show", check=False):
             return node
     return None
 
