@@ -74,15 +74,17 @@ def _plugged(cluster, place, key, plugins, default):
     choice = {name: value for name, value in properties[key].items() if name != "x-registry"}
     properties[key] = {**choice, "enum": sorted(plugins)}
     conditions = []
+    required = list(cluster["required"])
     for name, plugin in sorted(plugins.items()):
         properties[name] = {"description": plugin["description"], **plugin["schema"]}
         if plugin["schema"].get("required"):
             chosen = {"properties": {key: {"const": name}}, **({} if name == default else {"required": [key]})}
             conditions.append({"if": chosen, "then": {"required": [name]}})
+            required += [place] if name == default and place not in required else []
     spot["properties"] = properties
     if conditions:
         spot["allOf"] = conditions
-    return {**cluster, "properties": {**cluster["properties"], place: spot}}
+    return {**cluster, "required": required, "properties": {**cluster["properties"], place: spot}}
 
 
 def _with_defaults(schema, defaults):

@@ -2,6 +2,7 @@
 
 import shutil
 
+import clusterfiles
 import formula
 import pytest
 import yaml
@@ -140,3 +141,96 @@ def test_upstream_needs_no_index(folder):
         for entry in artifact["files"]:
             assert entry["url"].startswith("https://") and entry["checksum"].startswith("https://")
             assert "{" not in "".join(entry.values())
+
+
+def with_changes(folder, name, **clusters):
+    """Return a pillar root that is the repository's, with JSON merge patches of cluster files."""
+    root = folder / name
+    shutil.copytree(formula.ROOT / "pillar", root)
+    for cluster, change in clusters.items():
+        document = clusterfiles.patched(formula.read_cluster("mini" if cluster == "twin" else cluster), {"cluster": change})
+        (root / "clusters" / f"{cluster}.sls").write_text(yaml.safe_dump(document), encoding="utf-8")
+    return root
+
+
+def test_warnings_reach_the_first_master_alone(folder):
+    root = with_changes(folder, "root-warnings", demo={"acknowledge": ["etcd-is-odd"], "nodes": {"m3": {"roles": ["master"]}}})
+    told = formula.compile_pillar(formula.options(folder, "m1.demo", root))["kaas"]["warnings"]
+    assert told == ["clusters/demo.sls: nodes 2 nodes have the role etcd (m1, m2): use an odd number (etcd-is-odd)"]
+    for other in ("m2.demo", "w1.demo"):
+        assert "warnings" not in formula.compile_pillar(formula.options(folder, other, root))["kaas"]
+
+
+def test_all_errors_are_told_at_once_and_no_warnings(folder):
+    change = {"api": {"port": 6443}, "network": {"pods": "10.96.0.0/16"}, "nodes": {"w1": None, "w2": None}}
+    root = with_changes(folder, "root-errors", demo=change)
+    (error,) = formula.compile_pillar(formula.options(folder, "m1.demo", root))["_errors"]
+    lines = [line[line.index("clusters/") :] for line in error.splitlines()]
+    assert lines == [
+        "clusters/demo.sls: network.services 10.96.0.0/16 overlaps network.pods 10.96.0.0/16: choose disjoint networks (networks-do-not-overlap)",
+        "clusters/demo.sls: api.port 6443 is the apiserver's own port on m1: choose another, for example 8443 (api-port-is-free)",
+    ]
+
+
+TWINS = [
+    # (the other cluster's network, its node's address and id, its API address, the check that stops demo)
+    ("172.28.0.0/24", {"address": "172.28.0.21"}, None, "addresses-are-unique-across-clusters"),
+    ("172.28.0.0/16", {"address": "172.28.9.11"}, "172.28.9.100", "router-ids-are-unique"),
+    ("172.27.0.0/24", {"address": "172.27.0.11"}, "172.27.0.100", None),
+    ("172.27.0.0/24", {"address": "172.27.0.11", "id": "w1.demo"}, None, "minion-ids-are-unique"),
+]
+
+
+@pytest.mark.parametrize(("network", "node", "api", "check"), TWINS, ids=[str(twin[-1]) for twin in TWINS])
+def test_clusters_that_claim_the_same(folder, network, node, api, check):
+    """The text of the other file says whether it must be read."""
+    change = {"name": "twin", "network": {"nodes": network}, "nodes": {"n1": node}, "api": {"address": api} if api else {}}
+    root = with_changes(folder, f"root-twin-{check}", twin=change)
+    pillar = formula.compile_pillar(formula.options(folder, "m1.demo", root))
+    if check is None:
+        assert "_errors" not in pillar
+    else:
+        assert f"({check})" in pillar["_errors"][0] and "cluster twin" in pillar["_errors"][0]
+
+
+def test_a_broken_neighbour_stops_nobody_else(folder):
+    root = with_changes(folder, "root-broken-twin")
+    (root / "clusters" / "twin.sls").write_text("172.28.0.11 [", encoding="utf-8")
+    assert "_errors" not in formula.compile_pillar(formula.options(folder, "m1.demo", root))
+
+
+def test_an_id_is_looked_for_in_the_files_that_mention_it(folder):
+    """A file that mentions it and is invalid is passed over: the minion may be another cluster's."""
+    root = with_changes(folder, "root-mention", mini={"nodes": {"n1": {"id": "web7.example.com"}}})
+    (root / "clusters" / "demo.sls").write_text("# web7.example.com\ncluster: {}\n", encoding="utf-8")
+    pillar = formula.compile_pillar(formula.options(folder, "web7.example.com", root))
+    assert pillar["kaas"]["node"]["name"] == "n1"
+
+
+def test_a_ca_minion_of_another_name(folder):
+    root = with_changes(folder, "root-ca", mini={"ca": "authority.example.com"})
+    served = formula.compile_pillar(formula.options(folder, "authority.example.com", root))["kaas"]["ca"]["clusters"]
+    assert set(served) == {"mini"}
+
+
+@pytest.mark.parametrize(
+    ("artifacts", "expected"),
+    [(None, "the master has no index of the repository (not configured)"), ("/nowhere/index.json", "no index of the repository (/nowhere")],
+)
+def test_a_repository_without_its_index(folder, artifacts, expected):
+    opts = formula.options(folder, "w1.demo")
+    opts["ext_pillar"][0]["kaas"]["artifacts"] = artifacts
+    assert expected in formula.compile_pillar(opts)["_errors"][0]
+
+
+def test_pillar_roots_without_the_tables(folder, tmp_path):
+    (tmp_path / "clusters").mkdir()
+    opts = formula.options(folder, "w1.demo", tmp_path)
+    assert "is the formula's pillar folder one of them?" in formula.compile_pillar(opts)["_errors"][0]
+
+
+def test_a_formula_from_elsewhere_has_no_hash(folder, tmp_path):
+    """With gitfs the files are not on the master's disk; the minions sync by themselves then."""
+    opts = formula.options(folder, "w1.demo")
+    opts["file_roots"] = {"base": [str(tmp_path)]}
+    assert formula.compile_pillar(opts)["kaas"]["formula"] is None

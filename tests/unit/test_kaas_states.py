@@ -48,6 +48,12 @@ class TestFormula:
         ret, synced, _ = self.run(tmp_path, ["old"], digest=None)
         assert (ret["result"], synced) == (True, [])
 
+    @pytest.mark.parametrize("digest", ["new", None])
+    def test_warnings_about_the_cluster_are_shown_and_change_nothing(self, tmp_path, digest):
+        ret, _, _ = self.run(tmp_path, ["new"], digest=digest, cluster_warnings=["nodes 2 nodes have the role etcd"])
+        assert (ret["warnings"], ret["result"], ret["changes"]) == (["nodes 2 nodes have the role etcd"], True, {})
+        assert "warnings" not in self.run(tmp_path, ["new"], digest=digest)[0]
+
 
 def test_digest_sees_names_contents_and_nothing_of_others(tmp_path):
     folders = {"modules": str(tmp_path / "modules"), "states": str(tmp_path / "states")}
