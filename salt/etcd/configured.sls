@@ -4,6 +4,7 @@
 {%- set node = kaas.node %}
 {%- set pki = '/etc/kubernetes/pki/etcd' %}
 include:
+  - node.accounts
   - pki.configured
   - etcd.installed
 
@@ -11,6 +12,7 @@ keys of etcd:
   kaas_pki.owned:
     - name: etcd
     - require:
+      - user: account etcd
       - sls: pki.configured
 
 /var/lib/etcd:

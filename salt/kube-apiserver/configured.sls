@@ -2,12 +2,14 @@
 {% set pki = '/etc/kubernetes/pki' %}
 {% set plugins = ['NodeRestriction', 'DenyServiceExternalIPs'] + (['EventRateLimit'] if kaas.admission.event_rate_limit else []) %}
 include:
+  - node.accounts
   - pki.configured
 
 keys of kube-apiserver:
   kaas_pki.owned:
     - name: kube-apiserver
     - require:
+      - user: account kube-apiserver
       - sls: pki.configured
 
 # Service-account tokens are signed with one key pair on all masters; it comes from the Salt master.

@@ -2,12 +2,14 @@
 {% set pki = '/etc/kubernetes/pki' %}
 
 include:
+  - node.accounts
   - pki.configured
 
 keys of kube-controller-manager:
   kaas_pki.owned:
     - name: kube-controller-manager
     - require:
+      - user: account kube-controller-manager
       - sls: pki.configured
 
 /etc/kubernetes/controller-manager.conf:

@@ -1,12 +1,14 @@
 {% set kaas = pillar.kaas %}
 
 include:
+  - node.accounts
   - pki.configured
 
 keys of kube-scheduler:
   kaas_pki.owned:
     - name: kube-scheduler
     - require:
+      - user: account kube-scheduler
       - sls: pki.configured
 
 /etc/kubernetes/scheduler.conf:

@@ -9,6 +9,4 @@ account {{ name }}:
     - home: /nonexistent
     - createhome: False
     - shell: /usr/sbin/nologin
-    - require_in:
-      - kaas_pki: keys of {{ name }}
 {% endfor %}

@@ -1,9 +1,26 @@
-"""Keys and secrets lie only where they are needed, and only root reads them."""
+"""Keys and secrets lie only where they are needed; only root, and the one account whose program needs it, reads them."""
 
 import pytest
 
 FOLDERS = "/etc/kubernetes /etc/etcd /var/lib/kubelet/pki /etc/kaas"
-KEYS = f"find {FOLDERS} -name '*.key' -printf '%m %U:%G %p\\n' 2>/dev/null"
+KEYS = f"find {FOLDERS} -name '*.key' -printf '%m %u:%g %p\\n' 2>/dev/null"
+PKI = "/etc/kubernetes/pki"
+# All other keys, kubeconfigs and secrets are root's alone.
+OWNERS = {
+    f"{PKI}/etcd/server.key": "etcd",
+    f"{PKI}/etcd/peer.key": "etcd",
+    f"{PKI}/apiserver.key": "kube-apiserver",
+    f"{PKI}/apiserver-etcd-client.key": "kube-apiserver",
+    f"{PKI}/apiserver-kubelet-client.key": "kube-apiserver",
+    f"{PKI}/front-proxy-client.key": "kube-apiserver",
+    f"{PKI}/sa.key": "kube-apiserver",
+    f"{PKI}/controller-manager.key": "kube-controller-manager",
+    f"{PKI}/csr-signer.key": "kube-controller-manager",
+    f"{PKI}/scheduler.key": "kube-scheduler",
+    "/etc/kubernetes/controller-manager.conf": "kube-controller-manager",
+    "/etc/kubernetes/scheduler.conf": "kube-scheduler",
+    "/etc/kubernetes/encryption.yaml": "kube-apiserver",
+}
 # "PUBLIC KEY'S HASH PATH" of each private key, and of each authority's certificate, anywhere on the machine
 PRIVATE = """
 find / /var/lib/kubelet /var/lib/etcd -xdev \\( -name '*.key' -o -name '*.pem' \\) -type f -size -32k ! -path '/usr/*' ! -path '/opt/salt/*' 2>/dev/null |
@@ -15,19 +32,43 @@ true
 AUTHORITIES = 'for file in "$1"/*.crt; do openssl x509 -in "$file" -noout -pubkey | sha256sum | cut -c-64; done'
 
 
-def test_keys_belong_to_root_alone(cluster):
-    """Every private key on every machine has mode 0600 and belongs to root."""
+def test_keys_belong_to_one_account(cluster):
+    """Every private key on every machine has mode 0600 and belongs to root or to the account of the one program that uses it."""
     for name in cluster.machines:
         lines = cluster.shell(name, KEYS, check=False).splitlines()
         assert bool(lines) == (name not in cluster.alone("loadbalancer")), f"{name} has {len(lines)} keys"
-        assert [line for line in lines if not line.startswith("600 0:0 ")] == [], name
+        assert misplaced(lines) == [], name
 
 
-def test_kubeconfigs_belong_to_root_alone(cluster):
-    """Every kubeconfig has mode 0600."""
+def misplaced(lines):
+    """Those of the lines "MODE USER:GROUP PATH" whose file others may read, or belongs to another account than it should."""
+    wanted = {path: f"600 {account}:{account} {path}" for path, account in OWNERS.items()}
+    return [line for line in lines if line != wanted.get(line.split()[2], f"600 root:root {line.split()[2]}")]
+
+
+def test_kubeconfigs_belong_to_one_account(cluster):
+    """Every kubeconfig has mode 0600 and belongs to root or to the program that is its user."""
     for node in cluster.kubelets:
-        modes = cluster.shell(node, "stat -c '%a %U %n' /etc/kubernetes/*.conf").splitlines()
-        assert [line for line in modes if not line.startswith("600 root ")] == [], node
+        assert misplaced(cluster.shell(node, "stat -c '%a %U:%G %n' /etc/kubernetes/*.conf").splitlines()) == [], node
+
+
+PROGRAMS = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_run_as_their_account(cluster, program):
+    """A process of the control plane has an account without a shell, no capabilities, and reads no key of another one."""
+    read = """
+    pid=$(systemctl show -p MainPID --value "$1"); shift
+    ps -o user:40= -p "$pid"; grep -E '^Cap(Prm|Eff|Bnd)' /proc/$pid/status | cut -f2 | sort -u; getent passwd "$program" | cut -d: -f7
+    for file; do nsenter --target "$pid" --mount --setuid "$(stat -c %u /proc/$pid)" --setgid "$(stat -c %g /proc/$pid)" \
+      cat "$file" >/dev/null 2>&1 && echo "$file"; done; true
+    """
+    for node in cluster.etcd if program == "etcd" else cluster.masters:
+        here = cluster.shell(node, "find /etc/kubernetes -name '*.key' -o -name encryption.yaml").split()
+        user, capabilities, shell, *readable = cluster.shell(node, f"program={program}\n{read}", program, *here).split()
+        assert (user, capabilities, shell) == (program, "0" * 16, "/usr/sbin/nologin"), node
+        assert set(readable) == {path for path in here if OWNERS.get(path) == program}, node
 
 
 def test_administrators_are_on_masters_only(cluster):
@@ -40,10 +81,11 @@ def test_administrators_are_on_masters_only(cluster):
 
 
 def test_etcd_data_is_private(cluster):
-    """The data of etcd holds every secret of the cluster: only root may enter."""
+    """The data of etcd holds every secret of the cluster: only etcd and root may enter, and all in it is etcd's."""
     for node in cluster.etcd:
         folder = cluster.host(node).file("/var/lib/etcd")
-        assert (folder.mode, folder.user) == (0o700, "root"), node
+        assert (folder.mode, folder.user) == (0o700, "etcd"), node
+        assert cluster.shell(node, "find /var/lib/etcd ! -user etcd ! -name lost+found").strip() == "", node
 
 
 @pytest.mark.parametrize("path", ["/etc/kubernetes/encryption.yaml"])
@@ -53,7 +95,7 @@ def test_encryption_keys_are_private(cluster, path):
         file = cluster.host(node).file(path)
         assert file.exists == (node in cluster.masters), node
         if file.exists:
-            assert (file.mode, file.user) == (0o600, "root"), node
+            assert (file.mode, file.user) == (0o600, OWNERS[path]), node
 
 
 def test_signing_keys_are_on_masters_only(cluster):

@@ -143,4 +143,4 @@ def test_who_did_what_is_logged(cluster, secret, namespace):
     assert '"user":{"username":"kubernetes-admin"' in text
     assert "the-readable-word" not in text and base64.b64encode(b"the-readable-word").decode() not in text
     folder = cluster.host(cluster.deployer).file("/var/log/kubernetes")
-    assert (folder.mode, folder.user) == (0o700, "root")
+    assert (folder.mode, folder.user) == (0o700, "kube-apiserver")
