@@ -45,7 +45,8 @@ def installed(name, version, files, bin_dir=BIN, keep=2):
         for other in old:
             __utils__["kaas_artifact.remove"](name, other)
     except (OSError, ValueError) as error:
-        ret.update(result=False, changes={}, comment=f"{name} {version}: {error}")
+        advice = "check `artifacts` in the cluster file and what its URL serves"
+        ret.update(result=False, changes={}, comment=f"{name} {version}: {error}; {advice}")
     return ret
 
 
@@ -64,7 +65,12 @@ def absent(name, bin_dir=BIN):
     if __opts__["test"]:
         ret.update(result=None, comment=f"{name} would be removed")
         return ret
-    __utils__["kaas_artifact.remove_links"](name, bin_dir)
-    shutil.rmtree(root)
+    try:
+        __utils__["kaas_artifact.remove_links"](name, bin_dir)
+        shutil.rmtree(root)
+    except OSError as error:
+        advice = "end what uses the files, then apply this again"
+        ret.update(result=False, changes={}, comment=f"{name} was not removed: {error}; {advice}")
+        return ret
     ret["comment"] = f"{name} was removed"
     return ret

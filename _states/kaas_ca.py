@@ -27,8 +27,10 @@ def present(name):
     if not missing and not modes:
         return ret
     if __opts__["test"]:
+        changes = dict.fromkeys(missing, "would be created")
+        changes.update({str(path): f"mode would become {mode:04o}" for path, mode in modes.items()})
         comment = f"Cluster {name}: would make " + (", ".join(missing) or "file modes right")
-        return {**ret, "result": None, "comment": comment}
+        return {**ret, "result": None, "changes": changes, "comment": comment}
     __utils__["kaas_file.make_directory"](directory, DIRECTORY_MODE)
     for path, mode in modes.items():
         Path(path).chmod(mode)

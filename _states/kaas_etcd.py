@@ -125,7 +125,8 @@ def healthy(name, timeout=120):
         if __opts__["test"]:
             return {**ret, "result": None, "comment": f"etcd would be waited for ({error})"}
         if time.monotonic() + PAUSE > deadline:
-            return {**ret, "result": False, "comment": f"etcd on {me} is not healthy after {timeout} s: {error}"}
+            comment = f"etcd on {me} is not healthy after {timeout} s: {error}; look at etcd.service on the others"
+            return {**ret, "result": False, "comment": comment}
         time.sleep(PAUSE)
 
 

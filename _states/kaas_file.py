@@ -17,7 +17,7 @@ def joined(name, sources, mode="0644"):
     ret = {"name": name, "changes": {}, "result": True, "comment": f"{name} is right"}
     absent = [path for path in sources if not os.path.isfile(path)]
     if absent:
-        ret["comment"] = f"{name} needs {', '.join(absent)}"
+        ret["comment"] = f"{name} needs {', '.join(absent)}: what makes them must come first"
         ret["result"] = None if __opts__["test"] else False
         return ret
     wanted = ""

@@ -28,8 +28,8 @@ def current(name, digest, stamp, timeout=40, cluster_warnings=()):
         Seconds to keep syncing: the master's file list is up to 20 s old (``fileserver_list_cache_time``).
 
     cluster_warnings
-        What the checks warn of in the cluster file (the pillar's ``kaas:warnings``); shown as the state's warnings. They
-        change no result.
+        What the checks warn of in the cluster file (the pillar's ``kaas:warnings``); shown as the state's warnings. It
+        changes no result.
 
     Syncing is not a change of the node, and Salt's own automatic sync does it under ``test=True`` too: so does this
     state.

@@ -22,5 +22,6 @@ def modules(name, modules):
         return ret
     problems = [problem for module in absent if (problem := __utils__["kaas_kernel.load"](module))]
     if problems:
-        ret.update(result=False, comment="; ".join(problems), changes={})
+        advice = "install the modules of the running kernel, or boot the kernel that is installed"
+        ret.update(result=False, comment="; ".join([*problems, advice]), changes={})
     return ret

@@ -228,7 +228,9 @@ def _connect(ret, name, kubeconfig, timeout, wrong):
             ret["comment"] = f"Would be applied once the API answers ({error})"
         else:
             ret["result"] = False
-            ret["comment"] = f"The API was not ready within {timeout} s: {error}" if error.unreachable else str(error)
+            advice = "is kube-apiserver.service active on the masters?"
+            text = f"The API was not ready within {timeout} s: {error}; {advice}"
+            ret["comment"] = text if error.unreachable else str(error)
         return None
 
 

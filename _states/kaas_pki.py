@@ -78,6 +78,10 @@ def owned(name):
         return {**ret, "result": None, "comment": f"{len(wrong)} keys would be given to {name}."}
     if account is None:
         return {**ret, "changes": {}, "result": False, "comment": f"no account {name}: node.accounts must come first"}
+    lost = [path for path in wrong if __utils__["kaas_file.owner"](path) is None]
+    if lost:
+        comment = f"{', '.join(lost)}: no such key; pki.configured must come first"
+        return {**ret, "changes": {}, "result": False, "comment": comment}
     for path in wrong:
         os.chown(path, *account)
     return {**ret, "comment": f"{len(wrong)} keys were given to {name}."}

@@ -25,5 +25,6 @@ def absent(name, timeout=120):
             return {**ret, "result": None, "comment": f"{len(found)} pods would be stopped and removed"}
         __utils__["kaas_cri.remove"](found, timeout=timeout)
     except RuntimeError as error:
-        return {**ret, "changes": {}, "result": False, "comment": f"The pods of this node were not removed: {error}"}
+        comment = f"The pods of this node were not removed: {error}; `crictl pods` on the node shows what is left"
+        return {**ret, "changes": {}, "result": False, "comment": comment}
     return {**ret, "comment": f"{len(found)} pods were stopped and removed"}

@@ -20,10 +20,10 @@ class Loaded:
 
     ``.context`` is what states leave for each other during a run.
     only: names of the modules and states to load. fakes: execution functions that stand in for Salt's (``{"publish.publish": f}``).
-    Other keywords are minion options, for example ``test=True``.
+    tools: the same for functions of ``_utils`` (``{"kaas_cri.pods": f}``). Other keywords are minion options, for example ``test=True``.
     """
 
-    def __init__(self, pillar, only, fakes=None, **options):
+    def __init__(self, pillar, only, fakes=None, tools=None, **options):
         opts = salt.config.DEFAULT_MINION_OPTS.copy()
         opts.update(
             id="m1.demo", test=False, file_client="local", module_dirs=[str(ROOT / "salt")], pillar=pillar, grains={}
@@ -33,6 +33,8 @@ class Loaded:
         # A name of their own: Salt shares module objects, and with them the options, between loaders of one name.
         base = f"kaas.loaded{next(COUNTER)}"
         utils = salt.loader.utils(opts, loaded_base_name=base)
+        for name, function in (tools or {}).items():
+            utils[name] = function
         self.modules = salt.loader.minion_mods(opts, utils=utils, whitelist=list(only), loaded_base_name=base)
         functions = Functions(self.modules, fakes or {})
         self.context = {}
