@@ -1,10 +1,6 @@
-# Removes this node's keys and certificates, and the authorities' certificates it held.
-{%- set files = pillar.kaas.authorities.keys() | list %}
-{%- for policy in pillar.kaas.certificates.values() %}
-{%- do files.extend([policy.cert, policy.key]) %}
-{%- endfor %}
-{%- for file in files | sort %}
-{{ file }} is gone:
-  file.absent:
-    - name: {{ file }}
-{%- endfor %}
+# This node's keys and certificates, and the authorities' certificates that it held. Whole folders: the pillar of a node that has left the
+# cluster file lists none.
+{% for path in ['/etc/kubernetes/pki', '/var/lib/kubelet/pki'] %}
+{{ path }}:
+  file.absent
+{% endfor %}
