@@ -34,9 +34,32 @@ def test_absent(kwargs, result, changes, removed):
     assert (ret["result"], ret["changes"], done) == (result, changes, removed)
 
 
-def test_failures_of_crictl_are_told(tmp_path):
-    program = tmp_path / "crictl"
-    program.write_text("#!/bin/sh\necho 'cannot reach the runtime' >&2\nexit 1\n")
-    program.chmod(0o755)
+def test_failures_of_crictl_are_told(played):
+    program = played("crictl", "echo 'cannot reach the runtime' >&2; exit 1")
     with pytest.raises(RuntimeError, match="crictl pods: cannot reach the runtime"):
-        kaas_cri.crictl("pods", program=str(program))
+        kaas_cri.crictl("pods", program=program)
+
+
+def test_a_crictl_that_hangs_is_ended(played, monkeypatch):
+    # crictl keeps the time-out it is given; ours comes 5 s later, for one that does not.
+    program = played("crictl", "exec sleep 60")
+    with pytest.raises(RuntimeError, match=r"crictl pods did not end within -4\.8 s"):
+        kaas_cri.crictl("pods", program=program, timeout=-4.8)
+
+
+def test_pods_and_their_removal(played, monkeypatch):
+    program = played("crictl", 'test "$2" != pods || printf "a\\nb\\n"')
+    monkeypatch.setattr(kaas_cri.crictl, "__kwdefaults__", {"timeout": 120, "program": program})
+    assert kaas_cri.pods() == ["a", "b"]
+    kaas_cri.remove(["a", "b"], timeout=9)
+    assert played.calls() == ["crictl --timeout=30s pods --quiet", "crictl --timeout=9s rmp --force a b"]
+
+
+def test_usable_needs_the_client_and_a_runtime_that_listens(tmp_path):
+    client, socket = tmp_path / "crictl", tmp_path / "socket"
+    found = []
+    for path in (None, client, socket):
+        if path:
+            path.touch()
+        found.append(kaas_cri.usable(str(client), str(socket)))
+    assert found == [False, False, True]

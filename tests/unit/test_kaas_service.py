@@ -179,3 +179,75 @@ def test_dead(properties, done):
     world = World(shown(**properties))
     assert service(world, "dead")["result"] is True
     assert world.done == done
+
+
+# -- systemd itself, played ---------------------------------------------------------------------------------------
+
+
+def test_what_systemctl_refuses_is_told(played):
+    played("systemctl", "echo 'Unit x.service not found.' >&2; exit 5")
+    with pytest.raises(RuntimeError, match=r"systemctl start x\.service: Unit x\.service not found\."):
+        kaas_systemd.systemctl("start", "x.service")
+    played("systemctl", "echo 'on the wrong stream'; exit 5")
+    with pytest.raises(RuntimeError, match=r"systemctl start x\.service: on the wrong stream"):
+        kaas_systemd.systemctl("start", "x.service")
+
+
+def test_show_and_journal(played):
+    played("systemctl", "printf 'LoadState=loaded\\nExecMainStartTimestamp=a=b\\n\\n'")
+    assert kaas_systemd.show("x.service") == {"LoadState": "loaded", "ExecMainStartTimestamp": "a=b"}
+    assert played.calls()[0].startswith("systemctl show x.service --timestamp=us+utc --property=LoadState,ActiveState")
+    played("journalctl", "echo 'last words'; echo")
+    assert kaas_systemd.journal("x.service", lines=3) == "last words"
+    assert "--unit x.service --lines 3" in played.calls()[1]
+
+
+@pytest.mark.parametrize(
+    ("properties", "told"),
+    [
+        ({"ActiveState": "failed", "Result": "exit-code"}, "x.service failed (exit-code)"),
+        ({"ActiveState": "activating", "SubState": "start"}, "x.service is still activating (start) after 0 s"),
+    ],
+)
+def test_a_unit_that_does_not_become_active(monkeypatch, properties, told):
+    monkeypatch.setattr(kaas_systemd, "show", lambda unit: shown(**properties))
+    assert kaas_systemd.wait_active("x.service", timeout=0) == told
+
+
+def test_a_watched_change_predicts_a_restart_only():
+    predicted = service(World(shown()), "mod_watch", test=True)
+    assert predicted["result"] is None and predicted["changes"]
+    done = service(World(shown()), "mod_watch")
+    assert (done["result"], done["changes"]) == (True, {})
+
+
+@pytest.mark.parametrize("properties", [{}, {"ActiveState": "inactive"}, {"UnitFileState": "disabled"}])
+def test_dead_in_test_mode(properties):
+    world = World(shown(**properties))
+    assert service(world, "dead", test=True)["result"] is None
+    assert world.done == []
+
+
+def test_a_lock_that_stays_taken_restarts_nothing():
+    world = World(shown(), ["/bin/x"])
+
+    def lock(name, timeout):
+        raise TimeoutError(f"lock {name} in etcd was not free within {timeout} s")
+
+    world.salt["kaas_etcd.lock"] = lock
+    ret = service(world, lock="etcd", timeout=3)
+    assert ret["result"] is False and "lock restart/etcd in etcd was not free within 3 s" in ret["comment"]
+    assert world.done == []
+
+
+@pytest.mark.parametrize(("wait", "probe"), [("x failed", None), (None, "no answer")])
+def test_a_lock_is_given_back_when_the_restart_fails(wait, probe):
+    world = World(shown(), ["/bin/x"], wait=wait, probe=probe)
+    assert service(world, lock="etcd", health=HEALTH)["result"] is False
+    assert world.done[0] == "lock restart/etcd" and world.done[-1] == "release"
+
+
+def test_a_failure_without_a_journal_is_told_alone():
+    world = World(shown(ActiveState="inactive"), wait="x.service failed (exit-code)")
+    world.utils["kaas_systemd.journal"] = lambda unit: ""
+    assert service(world)["comment"] == "x.service failed (exit-code)"
