@@ -1,6 +1,4 @@
 include:
   - pki.configured
-{% if 'api_holders' in pillar.kaas %}
   - haproxy.running
   - keepalived.running
-{% endif %}
