@@ -3,10 +3,9 @@ The certificate authority of the clusters: what nodes may ask of the CA minion.
 
 ``issue`` and ``bootstrap`` are called by nodes through the master's ``peer`` configuration, which must name these two
 functions exactly (``kaas_ca\\.issue$``: Salt matches prefixes). They run as root on the CA minion for anybody whom the
-master lets
-call, so they take one small JSON document, decide by the requester's id alone (``__pub_id``, set by the master, and
-overwritten
-whatever a caller passes), and return a plain answer, never an exception.
+master lets call, so they take one small JSON document, decide by the requester's id alone (``__pub_id``, set by the
+master, and overwritten whatever a caller passes), and return a plain answer, never an exception. Who asks too often is
+told to come back later.
 
 The other functions are for an operator on the master and refuse to be called by a peer.
 """
@@ -31,6 +30,10 @@ PURPOSE_LIMIT = 32
 OPERATOR_HOURS = 720
 # Seconds for which one compiled pillar serves all requests: the nodes of a cluster ask all at once.
 PILLAR_AGE = 5
+# Calls of one requester per minute (minion option kaas_ca_calls_per_minute), and seconds between two pillars that are
+# compiled anew only because it was refused: root on one node must not keep the CA minion and the master busy.
+CALLS_PER_MINUTE = 60
+COMPILE_PAUSE = 10
 CLUSTER_ID = re.compile(r"[0-9a-f]{1,16}\Z")
 
 
@@ -170,6 +173,7 @@ def _answer(function, request, args, kwargs):
         if not isinstance(requester, str) or not requester:
             raise Refused("the requester is not known: this function is called through publish.publish by a node")
         extra = [key for key in kwargs if not key.startswith("__pub_")]
+        _admit(requester)
         if args or extra:
             raise Refused("only one argument is taken: a JSON document")
         return function(requester, _parse(request))
@@ -179,6 +183,50 @@ def _answer(function, request, args, kwargs):
     except Exception:
         log.exception("kaas_ca.%s failed for %s", function.__name__.lstrip("_"), requester)
         return {"error": "the CA minion failed; the reason is in its log", "retry": False}
+
+
+@contextlib.contextmanager
+def _remembered(requester):
+    """
+    What this CA minion remembers of a requester for a minute: ``{"calls": [seconds], "compiled": seconds}``.
+
+    Changes are kept. Nothing is remembered before the CA minion is set up: it refuses everything then.
+    """
+    if not _root().is_dir():
+        yield {"calls": [], "compiled": 0}
+        return
+    path, now = _root() / ".requesters.json", time.time()
+    with (_root() / ".requesters.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        recent = {name: entry for name, entry in known.items() if max([0, *entry["calls"]]) > now - 60}
+        entry = recent.setdefault(requester, {"calls": [], "compiled": 0})
+        try:
+            yield entry
+        finally:
+            __utils__["kaas_file.write"](path, json.dumps(recent), mode=0o600)
+
+
+def _admit(requester):
+    limit, now = int(__opts__.get("kaas_ca_calls_per_minute", CALLS_PER_MINUTE)), time.time()
+    with _remembered(requester) as entry:
+        entry["calls"] = [moment for moment in entry["calls"] if now - 60 < moment <= now]
+        if len(entry["calls"]) >= limit:
+            raise Refused(f"{requester} asks more than {limit} times a minute", retry=True)
+        entry["calls"].append(now)
+
+
+def _may_compile(requester):
+    """Whether a refusal may be checked against a pillar compiled right now."""
+    now = time.time()
+    with _remembered(requester) as entry:
+        if 0 <= now - entry["compiled"] < COMPILE_PAUSE:
+            return False
+        entry["compiled"] = now
+        return True
 
 
 def _parse(request):
@@ -247,14 +295,12 @@ def _granted(requester, purposes):
 
     A refusal is checked against a pillar compiled right now, so that a node added a moment ago is served.
     """
-    refusal = None
-    for fresh in (False, True):
-        clusters = _clusters(fresh)
-        try:
-            return _find(clusters, requester, purposes)
-        except Refused as error:
-            refusal = error
-    raise refusal
+    try:
+        return _find(_clusters(fresh=False), requester, purposes)
+    except Refused as refusal:
+        if not _may_compile(requester):
+            raise Refused(str(refusal), retry=True) from None
+    return _find(_clusters(fresh=True), requester, purposes)
 
 
 def _find(clusters, requester, purposes):

@@ -47,3 +47,23 @@ def kubeconfig(cluster, user="kubernetes-admin", groups="kubeadm:cluster-admins"
     os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
     __utils__["kaas_file.write"](path, content, mode=0o600)
     return path
+
+
+def check_master():
+    """
+    What in this Salt master's configuration would let one node reach beyond itself: a list of sentences, empty when
+    all is well (exit code 0, else 1). docs/security.md explains them.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run kaas.check_master
+    """
+    found = __utils__["kaas_master.problems"](__opts__)
+    if not any(os.path.isfile(os.path.join(folder, "_engines", "kaas_guard.py")) for folder in __opts__["module_dirs"]):
+        # Salt passes over an engine that it does not find.
+        found.append("module_dirs: no folder has _engines/kaas_guard.py: the master runs without its guard")
+    if found:
+        __context__["retcode"] = 1
+    return found

@@ -231,8 +231,36 @@ def test_removed_node_is_refused_whatever_the_minion_has_in_memory(ca):
     assert "is a node of no cluster" in ca.issue("w1.demo", {"kubelet": PUBLIC})["error"]
 
 
+def test_a_requester_that_asks_too_often_is_told_to_come_back(ca):
+    ca.opts["kaas_ca_calls_per_minute"] = 3
+    answers = [ca.issue("w1.demo", {"kubelet": PUBLIC}) for _ in range(4)]
+    assert all("certificates" in answer for answer in answers[:3])
+    assert answers[3] == {"error": "w1.demo asks more than 3 times a minute", "retry": True}
+    assert ca.bootstrap("w1.demo", {})["retry"] is True
+    assert "certificates" in ca.issue("m1.demo", {"kubelet": PUBLIC})
+    path = ca.root / ".requesters.json"
+    known = json.loads(path.read_text())
+    known["w1.demo"]["calls"] = [moment - 61 for moment in known["w1.demo"]["calls"]]
+    path.write_text(json.dumps(known))
+    assert "certificates" in ca.issue("w1.demo", {"kubelet": PUBLIC})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_refused_requests_do_not_keep_the_master_busy(ca):
+    """A refusal is checked against a new pillar once; the next ones are refused by what is known, and may ask again."""
+    answers = [ca.issue("w1.demo", {"super-admin": PUBLIC}) for _ in range(5)]
+    assert ca.compiled == 2  # the first call's, and the one that checked the first refusal
+    assert [answer["retry"] for answer in answers] == [False, True, True, True, True]
+    assert all("w1.demo may not have: super-admin" in answer["error"] for answer in answers)
+
+
+def test_a_lost_memory_of_requesters_is_begun_anew(ca):
+    (ca.root / ".requesters.json").write_text("{")
+    assert "certificates" in ca.issue("w1.demo", {"kubelet": PUBLIC})
+
+
 def test_added_node_is_served_at_once(ca):
-    assert "no cluster" in ca.issue("w2.demo", {"kubelet": PUBLIC})["error"]
+    assert "certificates" in ca.issue("w1.demo", {"kubelet": PUBLIC})
     node = {"id": "w2.demo", "address": "172.28.0.22", "roles": ["worker"]}
     demo = {**CLUSTERS["demo"], "nodes": {**CLUSTERS["demo"]["nodes"], "w2": node}}
     ca.pillar_now = {"kaas": {"ca": {"clusters": {"demo": demo}}}}
