@@ -19,6 +19,15 @@ SMALLEST = "mini"
 # Choices that no enumeration of the schema lists: {name: what is merged over the smallest topology's cluster}.
 CHOICES = {
     "no-addons": {"addons": []},
+    "no-event-limit": {"admission": {"event_rate_limit": []}},
+    "bindings": {
+        "rbac": {
+            "bindings": [
+                {"name": "viewers", "cluster_role": "view", "groups": ["oidc:staff"]},
+                {"name": "shop", "cluster_role": "edit", "namespace": "shop", "users": ["oidc:jane"]},
+            ]
+        }
+    },
 }
 
 
