@@ -639,7 +639,7 @@ def issuer_authorities_are_certificates(cluster, _facts):
             continue
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
-        except (ssl.SSLError, ValueError):
+        except (ssl.SSLError, ValueError, TypeError):
             yield path, "is not a PEM certificate: begin with -----BEGIN CERTIFICATE----- and keep the line breaks (|)"
 
 
@@ -818,7 +818,19 @@ def acknowledgements_are_needed(cluster, facts):
             yield f"acknowledge[{index}]", f"{name} finds nothing: leave it out"
 
 
-def findings(cluster, versions, file=None, others=()):
+class _Watched(dict):
+    """A cluster that remembers which of its sections were read."""
+
+    def __init__(self, cluster):
+        super().__init__(cluster)
+        self.read = set()
+
+    def __getitem__(self, key):
+        self.read.add(key)
+        return super().__getitem__(key)
+
+
+def findings(cluster, versions, file=None, others=(), broken=()):
     """Return what the checks find in a cluster that the schema accepts and that has its defaults.
 
     versions
@@ -827,6 +839,9 @@ def findings(cluster, versions, file=None, others=()):
         The file's name without its suffix; None checks no name.
     others
         ``{name: cluster}`` of clusters that may share network or machines with this one, with their defaults.
+    broken
+        Sections of the cluster that the schema refused: what a check says that read one of them does not count. Nor do
+        warnings then; errors first.
     """
     facts = {"versions": versions, "file": file, "others": dict(others), "found": set()}
     found = []
@@ -834,8 +849,11 @@ def findings(cluster, versions, file=None, others=()):
         severity = one["severity"]
         if name in cluster["acknowledge"] and one["acknowledgeable"]:
             severity = "warning" if severity == "error" else "silent"
-        for path, message in one["function"](cluster, facts):
+        watched = _Watched(cluster)
+        told = list(one["function"](watched, facts))
+        if told:
             facts["found"].add(name)
-            if severity != "silent":
-                found.append({"path": path, "message": message, "check": name, "severity": severity})
+        if severity == "silent" or (broken and (severity == "warning" or watched.read & set(broken))):
+            continue
+        found += [{"path": path, "message": message, "check": name, "severity": severity} for path, message in told]
     return found

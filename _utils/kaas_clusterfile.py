@@ -86,9 +86,9 @@ def complete(known, document):
 
 
 def read(known, path):
-    """Return ``(cluster, findings, lines)`` of one file by itself; the cluster is None when there are findings.
+    """Return ``(cluster, findings, lines)`` of one file by itself, as far as YAML and the schema go.
 
-    These are mistakes of YAML and of the schema, which leave no cluster that a check could look at. ``lines`` is
+    Sections of the cluster with findings are left out of it; it is None when nothing sound is left. ``lines`` is
     ``{path: line number}``. A file is read once per ``known``.
     """
     if path not in known["read"]:
@@ -107,7 +107,22 @@ def _read(known, path):
         # What YAML misread breaks the schema too: once is enough.
         told = {item["path"] for item in found}
         found += [item for item in utils["kaas_schema.findings"](known["schema"], document) if item["path"] not in told]
-    return (None if found else complete(known, document)), found, lines
+    return _sound(known, document, _sections(found)), found, lines
+
+
+def _sections(found):
+    """Return the sections of the cluster (the keys below ``cluster``) that findings are in."""
+    return {re.split(r"[.\[]", item["path"])[0] for item in found}
+
+
+def _sound(known, document, broken):
+    """Return the cluster without its broken sections; what must be there is made up, for nobody to look at."""
+    if not isinstance(document, dict) or not isinstance(document.get("cluster"), dict) or broken & {"", "cluster"}:
+        return None
+    made_up = {"name": "cluster", "kubernetes": next(iter(known["versions"]["kubernetes"])), "nodes": {}}
+    made_up["network"] = {"nodes": "10.0.0.0/24"}
+    sound = {key: value for key, value in document["cluster"].items() if key not in broken}
+    return complete(known, {"cluster": {**{key: made_up[key] for key in broken & made_up.keys()}, **sound}})
 
 
 def check(known, path, name=None, files=(), everyone=False):
@@ -124,11 +139,12 @@ def check(known, path, name=None, files=(), everyone=False):
         # A draft of a cluster is not compared with what it will replace.
         others = {other: where for other, where in dict(files).items() if where != path and other != cluster["name"]}
         others = others if everyone else near(cluster, others)
-        compared = {other: read(known, where)[0] for other, where in others.items()}
-        compared = {other: value for other, value in compared.items() if value is not None}
-        found = known["utils"]["kaas_checks.findings"](cluster, known["versions"], name, compared)
-        if any(item["severity"] == "error" for item in found):
-            cluster = None
+        compared = {other: read(known, where) for other, where in others.items()}
+        compared = {other: one for other, (one, mistakes, _) in compared.items() if not mistakes}
+        judge = known["utils"]["kaas_checks.findings"]
+        found = found + judge(cluster, known["versions"], name, compared, _sections(found))
+    if any(item["severity"] == "error" for item in found):
+        cluster = None
     return cluster, [{**item, "line": item.get("line") or _line(lines, item["path"])} for item in found]
 
 

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+MAX_FINDINGS = 100
 # Where the plug-ins of a kind are chosen and set up: (object in ``cluster``, key that names the plug-in). The settings
 # of plug-in X lie beside that key, under X.
 PLUGINS = {"sdn": ("network", "plugin"), "providers": ("provider", "name")}
@@ -113,8 +114,9 @@ def _inlined(part, definitions):
 
 
 def findings(checker, document):
-    """Return what the schema has against the whole document (``{"cluster": ..., "lab": ...}``)."""
-    found = []
+    """Return what the schema has against the whole document (``{"cluster": ..., "lab": ...}``), and no more than
+    :data:`MAX_FINDINGS`: what helps nobody shall not keep the master busy."""
+    found: list[dict] = []
     for error in sorted(checker.iter_errors(document), key=lambda error: [str(part) for part in error.absolute_path]):
         for path, message in _describe(error):
             item = {
@@ -123,6 +125,8 @@ def findings(checker, document):
                 "check": "schema",
                 "severity": "error",
             }
+            if len(found) == MAX_FINDINGS:
+                return [*found, {**item, "path": "cluster", "message": "has more mistakes: correct these first"}]
             if item not in found:
                 found.append(item)
     return found
@@ -173,6 +177,8 @@ def _describe(error):
 
 _BOUNDS = {"minimum": "is less than", "maximum": "is more than", "maxLength": "is longer than"}
 _SHAPES = {
+    "maxItems": "has too many items",
+    "maxProperties": "has too many keys",
     "minItems": "is empty: at least one is needed",
     "minProperties": "is empty: at least one is needed",
     "minLength": "is empty",

@@ -15,6 +15,7 @@ import yaml
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 MAX_DIGITS = 18
+MAX_FINDINGS = 100
 JINJA = re.compile(r"\{\{|\{%|\{#")
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -122,6 +123,9 @@ class _Builder:
 
     def find(self, path, message, line):
         self.findings.append(_finding(path, message, line))
+        if len(self.findings) == MAX_FINDINGS:
+            self.findings.append(_finding("", "has more mistakes: correct these first", line))
+            raise _Hopeless
 
     def take(self, event):
         line = event.start_mark.line + 1
