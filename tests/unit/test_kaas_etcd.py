@@ -179,6 +179,36 @@ def test_lock_is_bounded_and_leaves_no_process(tmp_path):
     handle.release()
 
 
+# etcdctl without a quorum: beside a member that knows something, and beside none
+NOBODY = 'echo "Error: context deadline exceeded, no leader" >&2; exit 1'
+ALONE = (
+    """case "$*" in
+  *--consistency=s*) echo '{"header": {"cluster_id": 255}, "members": [{"ID": 10, "peerURLs": ["https://b:2380"]}]}'; exit ;;
+  *health*) echo "[]"; exit ;;
+esac
+"""
+    + NOBODY
+)
+
+
+def test_without_a_quorum_one_member_tells_what_it_knows(tmp_path, monkeypatch):
+    with socket.create_server(("127.0.11.1", 0)) as server:
+        monkeypatch.setattr(kaas_etcd, "CLIENT_PORT", server.getsockname()[1])
+        tls = {"ca": "a", "cert": "b", "key": "c"}
+        cluster, members = kaas_etcd.survey(["127.0.11.1"], tls, program=program(tmp_path, ALONE))
+        assert (cluster, [(member["id"], member["healthy"]) for member in members]) == ("ff", [("a", False)])
+        with pytest.raises(kaas_etcd.EtcdError, match="context deadline exceeded"):
+            kaas_etcd.survey(["127.0.11.1"], tls, program=program(tmp_path, NOBODY))
+
+
+def test_lock_is_tried_again_while_there_is_no_quorum(tmp_path):
+    tls = {"ca": "a", "cert": "b", "key": "c"}
+    flaky = f'if mkdir {tmp_path}/tried 2>/dev/null; then echo "Error: no leader" >&2; exit 1; fi; echo key; exec sleep 60'
+    kaas_etcd.lock("x", ["https://a:2379"], **tls, timeout=30, program=program(tmp_path, flaky)).release()
+    with pytest.raises(kaas_etcd.EtcdError, match="lock x in etcd .*: Error: .* no leader"):
+        kaas_etcd.lock("x", ["https://a:2379"], **tls, timeout=0.9, program=program(tmp_path, NOBODY))
+
+
 # --- the states ----------------------------------------------------------------------------------------------------------
 
 
