@@ -146,9 +146,7 @@ def node_artifacts(cluster, node):
     """Return ``{component: [file, ...]}`` that ``node`` installs."""
     roles = set(cluster["nodes"][node]["roles"])
     wanted: dict[str, list[str]] = {}
-    groups = [role for role in ("etcd", "master") if role in roles] + (
-        ["kubelet"] if roles & KUBELET_ROLES else []
-    )
+    groups = [role for role in ("etcd", "master") if role in roles] + (["kubelet"] if roles & KUBELET_ROLES else [])
     tables = [ROLE_ARTIFACTS[group] for group in groups]
     if "kubelet" in groups:
         tables.append(PLUGIN_ARTIFACTS.get(cluster["network"]["plugin"], {}))

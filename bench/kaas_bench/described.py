@@ -57,7 +57,7 @@ def files(high: dict[str, Any]) -> dict[str, str]:
 
 
 def unverified(files: dict[str, str]) -> dict[str, str]:
-    """The same files, but haproxy's check trusts any apiserver: kubeadm makes its authority after haproxy has started."""
+    """The same files, but haproxy trusts any apiserver: kubeadm makes its authority after haproxy has started."""
     return {path: re.sub(r"verify required ca-file \S+", "verify none", text) for path, text in files.items()}
 
 

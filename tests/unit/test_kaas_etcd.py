@@ -205,7 +205,7 @@ def test_lock_is_tried_again_while_there_is_no_quorum(tmp_path):
     tls = {"ca": "a", "cert": "b", "key": "c"}
     flaky = f'if mkdir {tmp_path}/tried 2>/dev/null; then echo "Error: no leader" >&2; exit 1; fi; echo key; exec sleep 60'
     kaas_etcd.lock("x", ["https://a:2379"], **tls, timeout=30, program=program(tmp_path, flaky)).release()
-    with pytest.raises(kaas_etcd.EtcdError, match="lock x in etcd .*: Error: .* no leader"):
+    with pytest.raises(kaas_etcd.EtcdError, match=r"lock x in etcd .*: Error: .* no leader"):
         kaas_etcd.lock("x", ["https://a:2379"], **tls, timeout=0.9, program=program(tmp_path, NOBODY))
 
 
