@@ -1,17 +1,17 @@
 """
 A guard in the Salt master: a minion speaks for itself alone.
 
-The master's own processes act on what minions send: Salt 3008.3 publishes any job that an event ``salt/job.../publish`` or
-``salt/batch/<jid>/new`` describes, and lets a return name another minion. So root on one node would be root on all of
-them, whatever ``peer`` says. This engine puts a list of what is allowed in front of the functions that take such data.
+The master's own processes act on what minions send: Salt 3008.3 publishes any job that an event ``salt/job.../publish``
+or ``salt/batch/<jid>/new`` describes, and lets a return name another minion. So root on one node would be root on all
+of them, whatever ``peer`` says. This engine puts a list of what is allowed before the functions that take such data.
 
 Master configuration::
 
     engines:
       - kaas_guard: {}          # or {events: ['custom/{id}/.+']} for events of your own; {id} is the minion that sends
 
-The guard is set up when Salt loads the engine: in the master's first process, before it forks the workers, which inherit
-it. If that fails the master does not start.
+The guard is set up when Salt loads the engine: in the master's first process, before it forks the workers, which
+inherit it. If that fails the master does not start.
 """
 
 import logging
@@ -26,8 +26,8 @@ import salt.utils.event
 
 log = logging.getLogger(__name__)
 
-# What the minions' own code sends. Whole tags; "{id}" is the sender. None may begin with salt/job and end with /publish,
-# or begin with salt/batch.
+# What the minions' own code sends. Whole tags; "{id}" is the sender. None may begin with salt/job and end with
+# /publish, or begin with salt/batch.
 EVENTS = (
     r"minion_start",
     r"_salt_error",
@@ -106,7 +106,7 @@ def refusal(func, load, patterns=EVENTS):
 def _event_refusal(load, patterns):
     if load.get("pretag") is not None:
         return "pretag is for syndics"
-    events = load["events"] if "events" in load else [load]
+    events = load.get("events", [load])
     if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
         return "events are not a list of mappings"
     for event in events:
