@@ -1,6 +1,8 @@
 # Thin: every target calls one program that can be called without make too. `make` alone lists the targets.
 CLUSTER ?= demo
 PYTEST ?=
+# a selection of the tests can't cover everything
+COVERAGE = $(if $(PYTEST),,--cov)
 # one cluster after the other: two at once are too much for two cores
 KAAS_TEST_DOWN ?= 1
 
@@ -34,13 +36,14 @@ artifacts: ## build the programs and images that the cluster installs
 test: env ## everything: linters, then unit, render, live and lab tests (brings the lab up)
 	@status=0; $(MAKE) --no-print-directory lint || status=1; \
 	artifacts/build || exit 1; \
-	KAAS_TEST_DOWN=$(KAAS_TEST_DOWN) $(TEST_BIN)/pytest tests/unit tests/render tests/live tests/lab $(PYTEST) || status=1; \
+	$(TEST_BIN)/pytest -q tests/unit tests/render $(COVERAGE) $(PYTEST) || status=1; \
+	KAAS_TEST_DOWN=$(KAAS_TEST_DOWN) $(TEST_BIN)/pytest tests/live tests/lab $(PYTEST) || status=1; \
 	exit $$status
 
 check: env lint ## linters, unit and render tests, the Vagrantfile: what needs no machines
 	CLUSTER=$(CLUSTER) VAGRANT_HOME=$(CURDIR)/build/vagrant-home VAGRANT_DOTFILE_PATH=$(CURDIR)/build/vagrant-check \
 	  VAGRANT_CHECKPOINT_DISABLE=1 vagrant validate --ignore-provider
-	$(TEST_BIN)/pytest -q tests/unit tests/render $(PYTEST)
+	$(TEST_BIN)/pytest -q tests/unit tests/render $(COVERAGE) $(PYTEST)
 
 lint: ## linters alone (all of them run, whatever the first one finds)
 	@lab/lab venv lint > /dev/null
