@@ -5,8 +5,9 @@ A check is called with the cluster (valid by the schema, merged over its default
 of documentation is what the reference says about it. All checks run, whatever the others find.
 
 facts
-    ``versions`` the version table, ``file`` the file's name without suffix (or None), ``others`` ``{name: cluster}`` of
-    the clusters that may touch this one, ``found`` the names of the checks that found something so far.
+    ``versions`` the version table, ``fields`` the programs' configuration fields (``component-fields.json``), ``file``
+    the file's name without suffix (or None), ``others`` ``{name: cluster}`` of the clusters that may touch this one,
+    ``found`` the names of the checks that found something so far.
 
 A finding is ``{"path", "message", "check", "severity"}`` with severity ``error`` or ``warning``. Whoever knows better
 names the check in ``cluster.acknowledge``: a warning is silent then, an error that may be acknowledged a warning.
@@ -14,6 +15,7 @@ names the check in ``cluster.acknowledge``: a warning is silent then, an error t
 
 import difflib
 import ipaddress
+import itertools
 import re
 import ssl
 
@@ -564,6 +566,42 @@ def addons_have_their_needs(cluster, _facts):
         yield "addons", "demo needs metrics-server (its HorizontalPodAutoscaler reads metrics): add it"
 
 
+_KINDS: dict[str, type | tuple] = {"string": str, "array": list, "object": dict, "boolean": bool, "integer": int}
+_KINDS["number"] = (int, float)
+MANY = 20  # what more a check would say about one thing helps nobody
+
+
+def _misfits(settings, fields, path):
+    """Yield what a program would not read of its settings; ``fields`` as in component-fields.json."""
+    for key, value in settings.items():
+        where, kind = f"{path}.{key}", fields.get(key)
+        wanted = "object" if isinstance(kind, dict) else kind
+        if kind is None:
+            near = difflib.get_close_matches(key[:100], fields, n=1)
+            yield where, f"is no field of the configuration{f'; did you mean {near[0]!r}?' if near else ''}"
+        elif isinstance(kind, dict) and isinstance(value, dict):
+            yield from _misfits(value, kind, where)
+        elif value is None or kind == "any":
+            continue
+        elif not isinstance(value, _KINDS[wanted]) or (isinstance(value, bool) and wanted != "boolean"):
+            yield where, f"must be of type {wanted}"
+
+
+@check(acknowledgeable=True)
+def component_fields_are_known(cluster, facts):
+    """`kubelet` and `kube_proxy`: fields and types are the Kubernetes version's, or the program starts on no node."""
+    wanted = {cluster["kubernetes"], *(node.get("kubernetes") for node in cluster["nodes"].values())}
+    told = set()
+    for minor, row in facts["versions"]["kubernetes"].items():
+        if not wanted & {minor, row["kubernetes"]}:
+            continue
+        for component, fields in facts["fields"].get(minor, {}).items():
+            for path, message in itertools.islice(_misfits(cluster[component], fields, component), MANY):
+                if path not in told:
+                    yield path, f"{message} (Kubernetes {minor}): {component.replace('_', '-')} would not start"
+                told.add(path)
+
+
 # KubeletConfiguration fields whose weaker values open a node: (path, values that keep it closed).
 KUBELET_LOCKS = (
     (("authentication", "anonymous", "enabled"), (False,)),
@@ -830,11 +868,13 @@ class _Watched(dict):
         return super().__getitem__(key)
 
 
-def findings(cluster, versions, file=None, others=(), broken=()):
+def findings(cluster, versions, fields, file=None, others=(), broken=()):
     """Return what the checks find in a cluster that the schema accepts and that has its defaults.
 
     versions
         ``pillar/data/versions.yaml``.
+    fields
+        ``pillar/data/component-fields.json``.
     file
         The file's name without its suffix; None checks no name.
     others
@@ -843,7 +883,7 @@ def findings(cluster, versions, file=None, others=(), broken=()):
         Sections of the cluster that the schema refused: what a check says that read one of them does not count. Nor do
         warnings then; errors first.
     """
-    facts = {"versions": versions, "file": file, "others": dict(others), "found": set()}
+    facts = {"versions": versions, "fields": fields, "file": file, "others": dict(others), "found": set()}
     found = []
     for name, one in CHECKS.items():
         severity = one["severity"]

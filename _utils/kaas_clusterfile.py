@@ -10,6 +10,7 @@ finding
 """
 
 import ipaddress
+import json
 import os
 import re
 
@@ -62,7 +63,8 @@ def needs():
 def tables(utils, roots):
     """Return what cluster files are read with, the argument ``known`` of the functions below.
 
-    ``utils``, ``roots``, ``schema`` (a validator), ``defaults``, ``versions``, and ``read``: what was read already.
+    ``utils``, ``roots``, ``schema`` (a validator), ``defaults``, ``versions``, ``fields``, and ``read``: what was read
+    already.
     """
     return {
         "utils": utils,
@@ -70,8 +72,14 @@ def tables(utils, roots):
         "schema": utils["kaas_schema.load"](data(roots, "cluster.schema.json")),
         "defaults": table(roots, "defaults.yaml"),
         "versions": table(roots, "versions.yaml"),
+        "fields": _fields(roots),
         "read": {},
     }
+
+
+def _fields(roots):
+    with open(data(roots, "component-fields.json"), encoding="utf-8") as handle:
+        return json.load(handle)
 
 
 def complete(known, document):
@@ -142,7 +150,7 @@ def check(known, path, name=None, files=(), everyone=False):
         compared = {other: read(known, where) for other, where in others.items()}
         compared = {other: one for other, (one, mistakes, _) in compared.items() if not mistakes}
         judge = known["utils"]["kaas_checks.findings"]
-        found = found + judge(cluster, known["versions"], name, compared, _sections(found))
+        found = found + judge(cluster, known["versions"], known["fields"], name, compared, _sections(found))
     if any(item["severity"] == "error" for item in found):
         cluster = None
     return cluster, [{**item, "line": item.get("line") or _line(lines, item["path"])} for item in found]

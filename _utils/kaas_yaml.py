@@ -79,7 +79,7 @@ def parse(text):
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else text.count("\n", 0, getattr(error, "position", 0)) + 1
         builder.find("", f"not valid YAML: {_reason(text, error, line)}", line)
-    if builder.documents == 0 and not builder.findings:
+    if builder.root is None and not builder.findings:
         builder.find("", "is empty: it needs the key 'cluster'", 1)
     return builder.root, builder.lines, builder.findings
 

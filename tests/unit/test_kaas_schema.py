@@ -10,6 +10,7 @@ import formula
 import kaas_checks
 import kaas_schema
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
 SCHEMA = json.loads((formula.DATA / "cluster.schema.json").read_text(encoding="utf-8"))
@@ -85,6 +86,15 @@ def test_defaults_are_in_the_schema():
     assert PARTS[".cluster.network.flannel.backend"]["default"] == "vxlan"
     assert PARTS[".cluster.certificates.days"]["default"] == 90
     assert "default" not in PARTS[".cluster.network.nodes"]
+
+
+def test_the_fields_of_the_programs_are_known_for_each_version():
+    """`pillar/component-fields` writes them, after a new minor or patch."""
+    fields = json.loads((formula.DATA / "component-fields.json").read_text(encoding="utf-8"))
+    versions = yaml.safe_load((formula.DATA / "versions.yaml").read_text(encoding="utf-8"))["kubernetes"]
+    assert fields.keys() == versions.keys()
+    for row in fields.values():
+        assert row["kubelet"]["maxPods"] == "integer" and row["kube_proxy"]["conntrack"]["maxPerCore"] == "integer"
 
 
 # A plug-in is one file
