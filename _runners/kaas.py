@@ -67,3 +67,35 @@ def check_master():
     if found:
         __context__["retcode"] = 1
     return found
+
+
+def validate(cluster=None):
+    """
+    What is wrong with a cluster file, or with all of them: ``{file: [finding, ...]}``, warnings marked as such, an empty
+    list when all is well (exit code 0 without errors, else 1). ``pillar/validate`` says the same without Salt.
+
+    cluster
+        Name of the cluster; all by default.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run kaas.validate
+        salt-run kaas.validate demo
+    """
+    roots = __opts__["pillar_roots"].get("base", [])
+    needs = {name: __utils__[name] for name in __utils__["kaas_clusterfile.needs"]()}
+    known = __utils__["kaas_clusterfile.tables"](needs, roots)
+    files = __utils__["kaas_clusterfile.files"](roots)
+    if cluster is not None and cluster not in files:
+        raise salt.exceptions.CommandExecutionError(f"no cluster {cluster}; there is: {', '.join(sorted(files)) or 'none'}")
+    told = {}
+    for name in files if cluster is None else [cluster]:
+        _, findings = __utils__["kaas_clusterfile.check"](known, files[name], name, files, everyone=True)
+        told[f"clusters/{name}.sls"] = [
+            __utils__["kaas_clusterfile.text"](f"line {item['line']}: {item['severity']}", item) for item in findings
+        ]
+        if any(item["severity"] == "error" for item in findings):
+            __context__["retcode"] = 1
+    return told

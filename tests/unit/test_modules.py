@@ -187,3 +187,22 @@ def test_check_master_tells_and_fails(runner, tmp_path):
     folders = {"runner_dirs": [str(formula.ROOT / "_runners")], "utils_dirs": [str(formula.ROOT / "_utils")]}
     functions, _, _ = runner(module_dirs=[str(tmp_path)], **folders)
     assert [text for text in functions["kaas.check_master"]() if "without its guard" in text]
+
+
+def test_validate_tells_what_is_wrong_with_which_file(runner, tmp_path):
+    (tmp_path / "clusters").mkdir()
+    document = formula.read_cluster("demo")
+    (tmp_path / "clusters" / "demo.sls").write_text(yaml.safe_dump(document))
+    document["cluster"].update(name="other", acknowledge=["addresses-are-unique-across-clusters", "router-ids-are-unique"])
+    document["cluster"]["nodes"].pop("m3")
+    (tmp_path / "clusters" / "other.sls").write_text(yaml.safe_dump(document))
+    roots = {"base": [str(tmp_path), str(formula.ROOT / "pillar")]}
+    functions, _, context = runner(pillar_roots=roots)
+    assert functions["kaas.validate"]("mini") == {"clusters/mini.sls": []}
+    assert "retcode" not in context
+    told = functions["kaas.validate"]()
+    assert context["retcode"] == 1 and {"clusters/demo.sls", "clusters/mini.sls", "clusters/other.sls"} <= told.keys()
+    assert any("error: nodes 2 nodes have the role etcd (m1, m2)" in text for text in told["clusters/other.sls"])
+    assert any("warning: nodes.m1.address" in text for text in told["clusters/other.sls"])
+    with pytest.raises(Exception, match="no cluster nowhere; there is: demo, mini, other, split"):
+        functions["kaas.validate"]("nowhere")
