@@ -14,7 +14,9 @@ import pytest
 from laboratory import Laboratory, wanted_clusters
 
 # A cluster that is there for its topology runs the modules in which that shows.
-ONLY = {"split": {"test_10_converged", "test_20_nodes", "test_30_permissions", "test_93_load_balancers"}}
+ONLY = {
+    "split": {"test_10_converged", "test_20_nodes", "test_30_permissions", "test_31_cis", "test_93_load_balancers"},
+}
 
 
 def fits(module, name):
