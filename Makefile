@@ -59,8 +59,9 @@ lint: ## linters alone (all of them run, whatever the first one finds)
 validate: ## say what is wrong with the cluster file pillar/clusters/CLUSTER.sls (pillar/validate: with all of them)
 	$(PYTHON) pillar/validate $(CLUSTER)
 
-reference: ## write what is generated from the schema and the checks: cluster.schema.json, docs/reference/pillar.md
+reference: ## write what is generated from tables: cluster.schema.json, docs/reference/pillar.md, the controls in docs/hardening.md
 	$(PYTHON) pillar/reference
+	$(PYTHON) tests/cis.py
 
 bench: env ## measure bring-up against kubeadm, the no-op highstate and memory
 	bench/bench all

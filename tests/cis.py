@@ -2,7 +2,7 @@
 The CIS Kubernetes Benchmark as a table, tests/lab/cis.yaml: how a row is judged, and how it reads in docs/hardening.md.
 
 The evidence of one node is ``{files: {path: [mode in octal, "user:group"]}, arguments: {program: [argument]}, settings: {source: document}}``,
-all of it from the running node. ``python tests/cis.py`` writes the table of docs/hardening.md anew.
+all of it from the running node. ``make reference`` writes the table of docs/hardening.md anew.
 """
 
 import fnmatch

@@ -109,7 +109,7 @@ def test_no_control_is_left_out():
 
 def test_the_page_says_what_the_table_says():
     text = cis.PAGE.read_text(encoding="utf-8")
-    assert text == cis.page(text, ROWS), "run: python tests/cis.py"
+    assert text == cis.page(text, ROWS), "run: make reference"
 
 
 ROLES = [
