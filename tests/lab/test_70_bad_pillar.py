@@ -72,6 +72,21 @@ def test_mistake_is_refused(cluster, mistake):
     assert difference(before, cluster.fingerprint()) == {}
 
 
+def test_a_warning_is_told_once_and_stops_nothing(cluster):
+    """The first master's highstate shows it; no node changes anything."""
+    document = copy.deepcopy(cluster.file.raw)
+    document["cluster"]["acknowledge"] = ["etcd-is-odd"]
+    with cluster.replaced(
+        "salt", f"/srv/kaas/pillar/clusters/{cluster.name}.sls", yaml.safe_dump(document, sort_keys=False)
+    ):
+        found = cluster.highstate()
+    found.assert_clean()
+    told = {node: found.state(cluster.id(node), "formula-synced").get("warnings", []) for node in cluster.nodes}
+    deployer = next(node for node in cluster.nodes if "master" in cluster.file.machine(node).roles)
+    text = f"clusters/{cluster.name}.sls: acknowledge[0] etcd-is-odd finds nothing: leave it out (acknowledgements-are-needed)"
+    assert {node: warnings for node, warnings in told.items() if warnings} == {deployer: [text]}
+
+
 def test_after_the_mistake_is_corrected_nothing_is_left_to_do(cluster):
     """The right file again: no changes, so the refused runs left nothing behind on the CA minion either."""
     cluster.highstate().assert_clean()
