@@ -34,3 +34,14 @@ def test_member_without_data_rejoins(cluster):
 
     eventually(there, 30, f"the data on {node}'s own member")
     cluster.highstate().assert_clean()
+
+
+def test_files_of_root_become_etcds(cluster):
+    """Data that root put there (a restored snapshot, an etcd from before it had an account) is etcd's after a start."""
+    node = cluster.etcd[-1]
+    cluster.exec(node, "systemctl", "stop", "etcd")
+    cluster.exec(node, "chown", "--recursive", "root:root", "/var/lib/etcd")
+    cluster.exec(node, "systemctl", "start", "etcd")
+    eventually(lambda: cluster.healthy_members() == set(cluster.etcd), 60, "all members to be healthy")
+    assert cluster.shell(node, "find /var/lib/etcd ! -user etcd ! -name lost+found").strip() == ""
+    cluster.highstate(node).assert_clean()
