@@ -187,10 +187,13 @@ def _words(cluster):
     words = [node["address"] for node in cluster["nodes"].values()]
     words += [node["id"] for node in cluster["nodes"].values() if "id" in node]
     words += [f".{cluster['name']}", f"id: {cluster['ca']}"]
-    if not cluster["api"].get("address"):
+    try:
+        network = ipaddress.ip_network(cluster["network"]["nodes"], strict=False)
+    except ValueError:
+        network = None  # a check says so
+    if network is None or not cluster["api"].get("address"):
         return words, None
     number = str(cluster["api"]["virtual_router_id"])
-    network = ipaddress.ip_network(cluster["network"]["nodes"], strict=False)
     start = "".join(f"{octet}." for octet in str(network).split(".")[: network.prefixlen // 8])
 
     def router(text):

@@ -34,14 +34,6 @@ PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 TAG = "tag:yaml.org,2002:"
 
 
-def dotted(parts):
-    """Return a path as text: ``["nodes", "m1", "roles", 0]`` is ``nodes.m1.roles[0]``."""
-    text = ""
-    for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.removeprefix(".")
-
-
 def read(path):
     """Return ``(document, lines, findings)`` of a file, as :func:`parse`; raise OSError when it cannot be read."""
     with open(path, "rb") as handle:

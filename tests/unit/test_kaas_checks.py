@@ -2,6 +2,7 @@
 
 import clusterfiles
 import kaas_checks
+import kaas_clusterfile
 import pytest
 import yaml
 
@@ -68,3 +69,65 @@ def test_every_check_has_a_case():
 
 def test_the_corpus_is_large():
     assert sum(len(cases(name)) for name in ("yaml.yaml", "schema.yaml", "checks.yaml")) >= 60
+
+
+BYTES = [
+    (b"cluster: {name: \xff}\n", "not valid YAML: byte 16 is not UTF-8 (line 1)"),
+    ("cluster: {name: good}\n".encode("utf-16"), "not valid YAML: byte 0 is not UTF-8 (line 1)"),
+    (b"#" * (1024 * 1024 + 1), "is larger than 1024 KiB (line 1)"),
+    (b"cluster: " + b"[" * 40, f"cluster{'[0]' * 31} is nested deeper than 32 levels (line 1)"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), BYTES, ids=[message for _, message in BYTES])
+def test_bytes_that_are_no_text(tmp_path, known, content, message):
+    (tmp_path / "good.sls").write_bytes(content)
+    known = {**known, "read": {}}
+    cluster, found = kaas_clusterfile.check(known, str(tmp_path / "good.sls"))
+    assert cluster is None
+    assert [kaas_clusterfile.text("", item).removeprefix(": ") for item in found] == [message]
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path, known):
+    text = (clusterfiles.CORPUS / "good.sls").read_text(encoding="utf-8")
+    assert said(tmp_path, known, "\ufeff" + text) == (said(tmp_path, known, text)[0], [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\n".join(f"a{number}: on" for number in range(500)), yaml.safe_dump({f"key{number}": 1 for number in range(500)})],
+    ids=["yaml", "schema"],
+)
+def test_very_many_mistakes_are_told_in_part(tmp_path, known, text):
+    _, lines = said(tmp_path, known, text)
+    assert len(lines) == 101 and lines[-1].endswith(("has more mistakes: correct these first", "correct these first (line 100)"))
+
+
+def test_networks_that_are_none_stop_no_other_check(tmp_path, known):
+    change = {"network": {"nodes": "10.1.0.0/33", "pods": "10.244.0.0/33", "services": "10.96.0.0/33"}, "addons": ["demo"]}
+    _, lines = said(tmp_path, known, clusterfiles.patched(clusterfiles.good(), {"cluster": change}))
+    assert [line.rpartition(" (")[2] for line in lines] == ["networks-are-networks)"] * 3 + ["addons-have-their-needs)"]
+
+
+# Kubernetes' version skew policy, with more minors than are supported at a time.
+MINORS = {"kubernetes": {f"1.{minor}": {"kubernetes": f"1.{minor}.4"} for minor in range(40, 29, -1)}}
+SKEW = [
+    # (the cluster's version, versions of nodes, what is said)
+    ("1.40", {}, []),
+    ("1.40", {"m1": "1.39", "w1": "1.39", "w2": "1.39"}, []),
+    ("1.40", {"m1": "1.39", "w1": "1.36", "w2": "1.37"}, ["nodes.w1.kubernetes 1.36 is more than three minors behind the newest master's: upgrade it"]),
+    ("1.40", {"m1": "1.38", "m2": "1.38", "m3": "1.38", "w1": "1.35", "w2": "1.36"}, []),
+    ("1.40", {"m3": "1.38", "w1": "1.38", "w2": "1.38"}, ["nodes.m3.kubernetes 1.38 is more than one minor behind the newest master's: upgrade it first"]),
+    ("1.40", {"m1": "1.39", "m2": "1.39", "m3": "1.39", "w2": "1.39"}, ["nodes.w1.kubernetes 1.40 is newer than the oldest master's: upgrade the masters first"]),
+    ("1.39", {"w1": "1.39.4"}, []),
+    ("1.39.4", {"w1": "1.39"}, []),
+    ("1.39", {"w1": "1.40"}, ["nodes.w1.kubernetes 1.40 is newer than the cluster's 1.39: raise that first", "nodes.w1.kubernetes 1.40 is newer than the oldest master's: upgrade the masters first"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("version", "nodes", "expected"), SKEW, ids=str)
+def test_version_skew(tmp_path, known, version, nodes, expected):
+    change = {"kubernetes": version, "nodes": {"w2": {"kubernetes": None}, **{name: {"kubernetes": own} for name, own in nodes.items()}}}
+    table = {**known, "versions": MINORS}
+    _, lines = said(tmp_path, table, clusterfiles.patched(clusterfiles.good(), {"cluster": change}))
+    assert [line.removesuffix(" (versions-are-within-skew)") for line in lines] == expected
