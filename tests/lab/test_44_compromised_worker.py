@@ -6,12 +6,14 @@ Each refused call is made a second time by somebody who may: so that a call whic
 
 import base64
 import json
+import secrets
 import ssl
 
 import kaas_pki
 import pytest
 import yaml
 from kubeapi import Api
+from laboratory import SCRATCH
 from polling import eventually
 from test_40_api_security import NODE_CLIENT, PKI
 
@@ -226,3 +228,21 @@ def test_signing_requests_are_not_approved_by_themselves(cluster, scene):
             assert not listed.strip() or json.loads(listed).get("status", {}) == {}, listed
     finally:
         cluster.kubectl("delete", "csr", "masters", "node", *names, "--ignore-not-found", check=False)
+
+
+def test_the_salt_master_has_its_guard(cluster, scene):
+    """An event with which Salt's master would run a job on every minion is refused, and the refusal is logged."""
+    done = cluster.exec("salt", "salt-run", "kaas.check_master", "--out=json", check=False)
+    assert (done.returncode, json.loads(done.stdout)) == (0, []), done.stdout
+    proof = f"{SCRATCH}/{secrets.token_hex(8)}"
+    job = {
+        "__peer_id": "another", "fun": "file.touch", "arg": [proof], "tgt": "*", "tgt_type": "glob", "jid": "20260101000000000000", "ret": "",
+        "user": "root",
+    }  # fmt: skip
+    refused = f"grep -c 'kaas_guard: _minion_event of {cluster.id(scene['attacker'])} refused' /var/log/salt/master"
+    before = cluster.shell("salt", refused, check=False)
+    cluster.exec(scene["attacker"], "salt-call", "event.fire_master", json.dumps(job), "salt/jobs/publish")
+    eventually(lambda: cluster.shell("salt", refused, check=False) != before, 20, "the master's log to name the refusal")
+    assert set(cluster.salt("*", "test.ping").values()) == {True}
+    for machine in cluster.machines:
+        assert not cluster.host(machine).file(proof).exists, machine

@@ -1,91 +1,60 @@
-"""A real Salt master, a CA minion and two nodes on this machine, with the repository's own file roots and ext_pillar."""
+"""A real Salt master, CA minions and nodes on this machine, with the repository's own file roots, ext_pillar and configuration."""
 
-import concurrent.futures
 import json
 import time
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-
-REPO = Path(__file__).resolve().parents[2]
-
-CLUSTER = """
-cluster:
-  name: demo
-  kubernetes: "1.36"
-  api: {address: 172.28.0.100, port: 8443}
-  nodes:
-    m1: {address: 172.28.0.11, roles: [etcd, master]}
-    w1: {address: 172.28.0.21, roles: [worker]}
-  network: {nodes: 172.28.0.0/24}
-"""
-
-# What the documentation tells an operator to write: both the functions and the minion they may run on, exactly.
-PEER = {".*": [{"ca": [r"kaas_ca\.issue$", r"kaas_ca\.bootstrap$"]}]}
+import saltworks
+import weakened
+from rogue import Rogue
+from scene import Scene
 
 
 @pytest.fixture(scope="session")
 def pillar_root(tmp_path_factory):
-    """A pillar root with the repository's data and a small cluster of the tests' own."""
-    root = tmp_path_factory.mktemp("pillar")
-    (root / "clusters").mkdir()
-    (root / "data").symlink_to(REPO / "pillar" / "data")
-    (root / "top.sls").write_text("base: {}\n")
-    (root / "clusters" / "demo.sls").write_text(CLUSTER)
-    return root
+    """A pillar root with the repository's data and small clusters of the tests' own."""
+    return saltworks.write_pillar(tmp_path_factory.mktemp("pillar"))
 
 
 @pytest.fixture(scope="session")
-def salt(salt_factories, pillar_root, tmp_path_factory):
-    """
-    The running master and minions: ``.run(id, function, *args)`` returns the data, ``.minions[id]``, ``.directory(id)`` (the
-    folder that stands for the node's root), ``.ca`` (the authorities' folder).
-    """
-    secrets = tmp_path_factory.mktemp("secrets")
-    master = salt_factories.salt_master_daemon(
-        "salt",
-        overrides={
-            "file_roots": {"base": [str(REPO / "salt")]},
-            "pillar_roots": {"base": [str(pillar_root)]},
-            "module_dirs": [str(REPO / "salt")],
-            "ext_pillar": [{"kaas": {"secrets": str(secrets)}}],
-            "peer": PEER,
-            "worker_threads": 3,
-            "interface": "127.0.0.1",
-        },
-    )
-    directories = {name: tmp_path_factory.mktemp(name.replace(".", "-")) for name in ("ca", "m1.demo", "w1.demo")}
-    with master.started():
-        minions = {
-            name: master.salt_minion_daemon(
-                name,
-                overrides={"kaas_root": str(directory), "kaas_ca_root": str(directory / "pki")},
-            )
-            for name, directory in directories.items()
-        }
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            list(pool.map(lambda minion: minion.start(), minions.values()))
-        cli = master.salt_cli(timeout=60)
+def secrets(tmp_path_factory):
+    """Where the documented master keeps the clusters' secrets."""
+    return tmp_path_factory.mktemp("documented") / "secrets"
 
-        def run(minion, function, *args, **kwargs):
-            return cli.run(function, *args, minion_tgt=minion, **kwargs).data
 
-        try:
-            cli.run("saltutil.sync_all", minion_tgt="*")
-            yield SimpleNamespace(
-                master=master, minions=minions, run=run, directory=directories.get, ca=directories["ca"] / "pki"
-            )
-        finally:
-            with concurrent.futures.ThreadPoolExecutor() as pool:
-                list(pool.map(lambda minion: minion.terminate(), minions.values()))
+@pytest.fixture(scope="session")
+def salt(salt_factories, pillar_root, secrets, tmp_path_factory):
+    """A master as docs/operations.md says, and its minions; see :func:`saltworks.running`."""
+    options = {
+        "file_roots": {"base": [str(saltworks.REPO / "salt")]},
+        "pillar_roots": {"base": [str(pillar_root)]},
+        "module_dirs": [str(saltworks.REPO / "salt")],
+        "ext_pillar": [{"kaas": {"secrets": str(secrets)}}],
+        **saltworks.documented(),
+    }
+    # A cluster with a CA minion of its own: its nodes may call that one too.
+    options["peer"] = {**options["peer"], r"[^.]+\.other$": [{"ca2": options["peer"][".*"][0]["ca"]}]}
+    with saltworks.running(salt_factories, "salt", tmp_path_factory.mktemp("nodes"), options, saltworks.MINIONS) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def weak_salt(salt_factories, tmp_path_factory):
+    """A master without the guards, and its minions."""
+    folder = tmp_path_factory.mktemp("weak")
+    (folder / "pillar").mkdir()
+    root = saltworks.write_pillar(folder / "pillar")
+    options = weakened.options(folder, root, folder / "secrets")
+    with saltworks.running(salt_factories, "weak", folder / "nodes", options, saltworks.MINIONS[:4]) as found:
+        found.run("ca", "state.apply", "ca.configured")
+        yield found
 
 
 @pytest.fixture(scope="session")
 def authority(salt):
     """The CA minion after its states ran."""
     result = salt.run("ca", "state.apply", "ca.configured")
-    assert all(state["result"] is True for state in result.values()), result
+    assert isinstance(result, dict) and all(state["result"] is True for state in result.values()), result
     return salt.ca
 
 
@@ -106,3 +75,27 @@ def apply(salt):
         return {**state, "wall": time.monotonic() - began}
 
     return run
+
+
+def scene(found, secrets):
+    """The attacker on w1.demo of these minions."""
+    rogue = Rogue(found.minions["w1.demo"].config, found.master.config)
+    return Scene(rogue, found, secrets)
+
+
+@pytest.fixture(scope="session")
+def documented(salt, authority, secrets):
+    """The attacker against the documented set-up."""
+    found = scene(salt, secrets)
+    yield found
+    found.rogue.close()
+
+
+@pytest.fixture(scope="session")
+def weak(weak_salt, tmp_path_factory):
+    """The attacker against the weakened set-up."""
+    found = scene(weak_salt, weak_salt.folder.parent / "secrets")
+    # what careless formulas put into the mine
+    weak_salt.run("m1.demo", "mine.send", "sa", "mine_function=test.echo", "text=PRIVATE KEY of everybody")
+    yield found
+    found.rogue.close()
