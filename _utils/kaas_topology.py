@@ -31,6 +31,7 @@ ROLE_ARTIFACTS = {
         "cni-plugins": CNI_PLUGINS,
         "crictl": ["crictl"],
         "kubelet": ["kubelet"],
+        "kube-proxy": ["kube-proxy"],
     },
 }
 # The Kubernetes release is one artifact; its programs are components of their own, so that each can be restarted alone.
@@ -150,8 +151,6 @@ def node_artifacts(cluster, node):
     tables = [ROLE_ARTIFACTS[group] for group in groups]
     if "kubelet" in groups:
         tables.append(PLUGIN_ARTIFACTS.get(cluster["network"]["plugin"], {}))
-        if cluster["network"]["proxy"] != "none":
-            tables.append({"kube-proxy": ["kube-proxy"]})
     for table in tables:
         for component, files in table.items():
             wanted[component] = sorted({*wanted.get(component, []), *files})

@@ -41,11 +41,7 @@ def write_index(path):
 
     table = yaml.safe_load((DATA / "versions.yaml").read_text(encoding="utf-8"))
     index = {}
-    groups = [
-        *kaas_topology.ROLE_ARTIFACTS.values(),
-        *kaas_topology.PLUGIN_ARTIFACTS.values(),
-        {"kube-proxy": ["kube-proxy"]},
-    ]
+    groups = [*kaas_topology.ROLE_ARTIFACTS.values(), *kaas_topology.PLUGIN_ARTIFACTS.values()]
     for row in table["kubernetes"].values():
         for group in groups:
             for component, files in group.items():

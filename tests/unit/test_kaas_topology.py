@@ -44,6 +44,13 @@ def test_the_api_address(name, expected):
     assert kaas_topology.api(cluster(name)) == expected
 
 
+def test_an_api_address_has_a_port_of_its_own():
+    """The masters' apiservers hold 6443 themselves."""
+    wanted = cluster("demo")
+    del wanted["api"]["port"]
+    assert kaas_topology.api(wanted)["port"] == 8443
+
+
 def test_service_addresses():
     net = kaas_topology.network(cluster("demo"))
     assert (net["service"], net["dns"]) == ("10.96.0.1", "10.96.0.10")
@@ -72,8 +79,7 @@ def test_an_unknown_version_lists_the_known():
 def test_the_control_plane_taint_and_label(roles, tainted, labelled):
     own = {"key": "gpu", "effect": "NoExecute"}
     node = {"roles": roles, "taints": [own], "labels": {"disk": "ssd"}}
-    assert (kaas_topology.CONTROL_PLANE_TAINT in kaas_topology.taints(node)) is tainted
-    assert own in kaas_topology.taints(node)
+    assert kaas_topology.taints(node) == [*([kaas_topology.CONTROL_PLANE_TAINT] if tainted else []), own]
     assert ("node-role.kubernetes.io/control-plane" in kaas_topology.labels(node)) is labelled
     assert kaas_topology.labels(node)["disk"] == "ssd"
 
@@ -84,8 +90,10 @@ def test_kubeconfigs_follow_the_roles():
     master = kaas_topology.kubeconfigs(cluster("demo"), "m1")
     assert set(master) == set(kaas_topology.KUBECONFIGS)
     server = {user: config["clusters"][0]["cluster"]["server"] for user, config in master.items()}
-    assert server["scheduler"] == "https://127.0.0.1:6443"
-    assert server["kubelet"] == "https://172.28.0.100:8443"
+    # What must go on while the API address is on its way reaches the apiserver beside it; the others any apiserver.
+    local = {"super-admin", "controller-manager", "scheduler"}
+    assert {user for user, url in server.items() if url == "https://127.0.0.1:6443"} == local
+    assert {url for user, url in server.items() if user not in local} == {"https://172.28.0.100:8443"}
 
 
 def test_the_apiserver_asks_its_own_etcd_member_first():
@@ -108,6 +116,16 @@ def test_images_are_named_by_digest_where_it_is_known(name, digests, reference):
     assert kaas_topology.images(cluster("demo"), words, digests)[name] == reference
 
 
+@pytest.mark.parametrize(
+    ("roles", "knows"), [(["etcd"], True), (["master"], True), (["worker"], False), (["loadbalancer"], False)]
+)
+def test_who_knows_the_etcd_members(roles, knows):
+    """A node that has no business with etcd has no certificate for it, and need not know where it is."""
+    wanted = cluster("demo", nodes={"x1": {"address": "172.28.0.51", "roles": roles}})
+    data = kaas_topology.derive(wanted, "x1", TABLE, lambda artifact, version, name: {"url": name})
+    assert ("etcd" in data, "etcd_endpoints" in data) == (knows, knows)
+
+
 def test_one_master_deploys():
     source = lambda artifact, version, name: {"url": name}  # noqa: E731
     deployers = [
@@ -116,6 +134,29 @@ def test_one_master_deploys():
         if kaas_topology.derive(cluster("demo"), node, TABLE, source).get("deployer")
     ]
     assert deployers == ["m1"]
+
+
+KUBELET = {"containerd", "runc", "cni-plugins", "crictl", "kubelet", "kube-proxy", "flannel"}
+CONTROL_PLANE = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}
+
+
+@pytest.mark.parametrize(
+    ("name", "node", "components"),
+    [
+        ("demo", "w1", KUBELET),
+        ("demo", "m1", KUBELET | CONTROL_PLANE | {"etcd"}),
+        ("mini", "n1", KUBELET | CONTROL_PLANE | {"etcd"}),
+    ],
+)
+def test_a_node_installs_what_its_roles_run(name, node, components):
+    assert set(kaas_topology.node_artifacts(cluster(name), node)) == components
+
+
+def test_files_of_a_component_that_two_roles_share():
+    """etcd's own programs on its members; a master alone needs the client for locks."""
+    wanted = cluster("demo", nodes={"m4": {"address": "172.28.0.14", "roles": ["master"]}})
+    assert kaas_topology.node_artifacts(wanted, "m4")["etcd"] == ["etcdctl"]
+    assert kaas_topology.node_artifacts(wanted, "m1")["etcd"] == ["etcd", "etcdctl", "etcdutl"]
 
 
 def test_every_component_of_the_artifacts_has_a_version():
