@@ -100,6 +100,8 @@ def refusal(func, load, patterns=EVENTS):
         return _return_refusal(load)
     if func == "_pillar" and load.get("ext"):
         return "a minion chooses no external pillar"
+    if func in ("minion_pub", "minion_publish") and load.get("ret"):
+        return "a minion chooses no returner for others"
     return None
 
 

@@ -223,6 +223,9 @@ PUBLISHING = [
            lambda scene: scene.rogue.send("minion_publish", fun="cmd.run", arg=[command(scene)], tgt="ca", tgt_type="list", ret="", tmo=5,
                                           form="clean"),
            NOTHING, lambda scene, answer: done(scene, answer)),
+    Attack("a returner on the CA minion",
+           lambda scene: scene.rogue.send("minion_pub", fun="kaas_ca.issue", arg=["{}"], tgt="ca", tgt_type="list", ret="rawfile_json"),
+           "kaas_guard: a minion chooses no returner", let_through),
     Attack("a runner", lambda scene: scene.rogue.send("minion_runner", fun="test.arg", arg=["mine"]), NOTHING,
            lambda scene, answer: "mine" in text(answer)),
 ]  # fmt: skip

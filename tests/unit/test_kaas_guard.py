@@ -41,6 +41,7 @@ STATES = {"file_|-/etc/x_|-/etc/x_|-managed": {"result": False, "changes": {}}}
         ("_pillar", {"id": "w1.demo", "grains": {}}),
         ("_register_resources", {"id": "w1.demo", "resources": {}}),
         ("_serve_file", {"id": "w1.demo", "path": "top.sls"}),
+        ("minion_pub", {"id": "w1.demo", "fun": "kaas_ca.issue", "ret": ""}),
     ],
 )
 def test_what_minions_send_is_allowed(call):
@@ -79,6 +80,8 @@ def test_what_minions_send_is_allowed(call):
         (("_syndic_return", {"id": "w1.demo", "return": {}}), "closed"),
         (("_register_resources", {"id": "w1.demo", "resources": {"ssh": ["ca"]}}), "closed"),
         (("_pillar", {"id": "w1.demo", "ext": {"cmd_yaml": "id"}}), "external pillar"),
+        (("minion_pub", {"id": "w1.demo", "ret": "smtp"}), "no returner"),
+        (("minion_publish", {"id": "w1.demo", "ret": "smtp"}), "no returner"),
     ],
 )
 def test_what_speaks_for_others_is_refused(call, expected):
