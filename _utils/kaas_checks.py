@@ -711,6 +711,34 @@ def token_rules_are_complete(cluster, _facts):
                 yield f"{where}.requiredValue", "is missing: write the value that the claim must have"
 
 
+@check()
+def verified_mail_is_asked_for(cluster, _facts):
+    """JWT names made of `claims.email`: kube-apiserver wants an expression to look at `claims.email_verified` too."""
+    for path, entry in _issuers(cluster):
+        name = entry["claimMappings"]["username"].get("expression", "")
+        rules = [rule.get("expression", "") for rule in entry.get("claimValidationRules", [])]
+        facts = [fact["valueExpression"] for fact in entry["claimMappings"].get("extra", [])]
+        if re.search(r"\bclaims\.email\b", name) and "claims.email_verified" not in " ".join([name, *rules, *facts]):
+            yield (
+                f"{path}.claimMappings.username.expression",
+                "uses claims.email: add a claimValidationRule with the expression claims.email_verified == true",
+            )
+
+
+@check()
+def token_facts_are_clear(cluster, _facts):
+    """JWT `extra`: each key once, and none of Kubernetes' own domains."""
+    for path, entry in _issuers(cluster):
+        seen = set()
+        for index, fact in enumerate(entry["claimMappings"].get("extra", [])):
+            where = f"{path}.claimMappings.extra[{index}].key"
+            if _domain_is_reserved(fact["key"].partition("/")[0]):
+                yield where, f"{fact['key']} is of a domain of Kubernetes: use a domain of your own"
+            if fact["key"] in seen:
+                yield where, f"{fact['key']} stands twice: one of them is enough"
+            seen.add(fact["key"])
+
+
 # Beginnings of the names that the cluster gives rights to.
 TRUSTED_NAMES = {
     "username": ("system:", "kube-apiserver-kubelet-client", "flannel:"),

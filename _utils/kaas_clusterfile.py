@@ -63,8 +63,8 @@ def needs():
 def tables(utils, roots):
     """Return what cluster files are read with, the argument ``known`` of the functions below.
 
-    ``utils``, ``roots``, ``schema`` (a validator), ``defaults``, ``versions``, ``fields``, and ``read``: what was read
-    already.
+    ``utils``, ``roots``, ``schema`` (a validator), ``defaults``, ``versions``, ``fields``; ``plugins`` and ``read``
+    fill up with what was read.
     """
     return {
         "utils": utils,
@@ -73,6 +73,7 @@ def tables(utils, roots):
         "defaults": table(roots, "defaults.yaml"),
         "versions": table(roots, "versions.yaml"),
         "fields": _fields(roots),
+        "plugins": {},
         "read": {},
     }
 
@@ -88,7 +89,9 @@ def complete(known, document):
     cluster = utils["kaas_topology.merge"](known["defaults"], document["cluster"])
     for kind, (place, key) in utils["kaas_schema.plugins"]().items():
         name = cluster[place][key]
-        defaults = table(known["roots"], f"plugins/{kind}/{name}.yaml")["defaults"]
+        if (kind, name) not in known["plugins"]:
+            known["plugins"][kind, name] = table(known["roots"], f"plugins/{kind}/{name}.yaml")
+        defaults = known["plugins"][kind, name]["defaults"]
         cluster = utils["kaas_topology.merge"]({place: {name: defaults}}, cluster)
     return cluster
 
