@@ -14,7 +14,7 @@ SHELL_FILES = $(shell git ls-files -co --exclude-standard | while read -r f; do 
 	[ -f "$$f" ] && head -c 40 "$$f" | grep -aqE '^\#!/bin/(ba)?sh' && echo "$$f"; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab lab-down status test check lint artifacts validate reference bench clean env
+.PHONY: help lab lab-down status test check lint artifacts validate reference mutation bench clean env
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -62,6 +62,10 @@ validate: ## say what is wrong with the cluster file pillar/clusters/CLUSTER.sls
 reference: ## write what is generated from tables: cluster.schema.json, docs/reference/pillar.md, the controls in docs/hardening.md
 	$(PYTHON) pillar/reference
 	$(PYTHON) tests/cis.py
+
+mutation: ## put small faults into checks, schema, PKI and topology: do the unit tests notice? (half an hour; docs/testing.md)
+	lab/lab venv mutation
+	build/mutation-venv/bin/python -W ignore tests/mutation.py
 
 bench: env ## measure bring-up against kubeadm, the no-op highstate and memory
 	bench/bench all

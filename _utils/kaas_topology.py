@@ -175,10 +175,8 @@ def artifacts(cluster, node, component_versions, source):
 
 def taints(node):
     """Return the node's taints: its own, and the control plane's for a master that is no worker."""
-    own = list(node.get("taints", []))
-    if "master" in node["roles"] and "worker" not in node["roles"]:
-        own.insert(0, dict(CONTROL_PLANE_TAINT))
-    return own
+    control_plane = "master" in node["roles"] and "worker" not in node["roles"]
+    return [*([dict(CONTROL_PLANE_TAINT)] if control_plane else []), *node.get("taints", [])]
 
 
 def labels(node):

@@ -13,7 +13,7 @@ from .errors import LabError
 from .paths import BUILD, ROOT
 from .run import environment, run
 
-FOLDERS = {"runtime": "runtime-venv", "test": "venv", "lint": "lint-venv"}
+FOLDERS = {"runtime": "runtime-venv", "test": "venv", "mutation": "mutation-venv", "lint": "lint-venv"}
 
 
 def requirements(groups: dict[str, Any], name: str) -> list[str]:

@@ -210,7 +210,8 @@ def test_who_holds_the_api_address(name, nodes, holders):
     assert list(kaas_topology.api_holders(wanted)) == holders
     for node in wanted["nodes"]:
         data = kaas_topology.derive(wanted, node, TABLE, lambda artifact, version, name: {"url": name})
-        assert ("api_holders" in data and "masters" in data and "virtual_router_id" in data) is (node in holders), node
+        assert ("api_holders" in data and "masters" in data) is (node in holders), node
+        assert data.get("virtual_router_id") == (51 if node in holders else None), node
 
 
 @pytest.mark.parametrize(("node", "artifacts"), [("lb1", []), ("e1", ["etcd"])])
