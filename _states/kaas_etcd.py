@@ -104,32 +104,6 @@ def recorded(name, timeout=60):
     return {**ret, "changes": {"recorded": identifier}, "comment": "The etcd cluster was recorded."}
 
 
-def healthy(name, timeout=120):
-    """
-    This member is healthy, and with it a quorum.
-
-    name: anything. timeout: seconds to wait. Changes nothing; under ``test=True`` it does not wait.
-    """
-    ret = {"name": name, "changes": {}, "result": True, "comment": "etcd is healthy."}
-    me = _me()
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            found = __salt__["kaas_etcd.members"]()
-            good = [member["name"] for member in found if member["healthy"]]
-            if me in good and len(good) > len(found) // 2:
-                return ret
-            error = f"healthy: {', '.join(good) or 'none'} of {len(found)} members"
-        except RuntimeError as failure:
-            error = str(failure)
-        if __opts__["test"]:
-            return {**ret, "result": None, "comment": f"etcd would be waited for ({error})"}
-        if time.monotonic() + PAUSE > deadline:
-            comment = f"etcd on {me} is not healthy after {timeout} s: {error}; look at etcd.service on the others"
-            return {**ret, "result": False, "comment": comment}
-        time.sleep(PAUSE)
-
-
 def _decide(deadline, changes):
     """Follow the plan until this member may be started, or until it is clear that it may not; `changes` tells."""
     me, members = _me(), _static()

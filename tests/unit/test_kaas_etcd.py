@@ -377,22 +377,84 @@ def test_recorded_in_test_mode_and_without_etcd(node):
     assert "no member of etcd takes connections: 127.0.11.1, 127.0.11.2 port 2379" in state["comment"]
 
 
-def test_healthy_needs_this_member_and_a_quorum(node):
-    minion = node(FORMED)
-    found = [member("m1"), member("m2", healthy=False), member("m3", healthy=False)]
-    minion.states.pack["__salt__"]["kaas_etcd.members"] = lambda: found
-    healthy = minion.states["kaas_etcd.healthy"]
-    assert healthy("demo", timeout=0)["result"] is False
-    found[1] = member("m2")
-    assert healthy("demo", timeout=0)["result"] is True
-    found[0] = member("m1", healthy=False)
-    found[2] = member("m3")
-    assert "healthy: m2, m3 of 3 members" in healthy("demo", timeout=0)["comment"]
-
-
 @pytest.mark.parametrize(
     ("roles", "name"), [(["etcd"], "etcd/healthcheck-client"), (["master"], "apiserver-etcd-client")]
 )
 def test_client_certificate_follows_the_role(roles, name):
     loaded = Loaded({"kaas": {"roles": roles}}, only=["kaas_etcd"])
     assert loaded.modules["kaas_etcd.client_tls"]()["cert"] == f"/etc/kubernetes/pki/{name}.crt"
+
+
+# -- into a cluster that runs, with an etcd that is played -----------------------------------------------------------
+
+
+class Running:
+    """etcd as seen by `kaas_etcd.survey` and `etcdctl`: members by name; what was asked of it."""
+
+    def __init__(self, *members, problems=()):
+        self.members, self.asked, self.problems = list(members), [], list(problems)
+        self.tools = {
+            "kaas_etcd.survey": lambda addresses, tls, program: ("cafe1", self.members),
+            "kaas_etcd.reachable": lambda addresses: addresses,
+            "kaas_etcd.etcdctl": self.etcdctl,
+        }
+
+    def etcdctl(self, arguments, endpoints, tls, program):
+        if self.problems:
+            raise kaas_etcd.EtcdError(self.problems.pop(0))
+        self.asked.append(" ".join(arguments))
+        if arguments[:2] == ["member", "remove"]:
+            self.members = [known for known in self.members if known["id"] != arguments[2]]
+            return ""
+        self.members.append(member("m1", started=False, listed="", address="127.0.11.1"))
+        answer = [
+            {"ID": 7, "name": known["name"], "peerURLs": known["peer_urls"], "clientURLs": known["client_urls"]}
+            for known in self.members
+        ]
+        return json.dumps({"header": {"cluster_id": 1}, "members": answer})
+
+
+OTHER = member("m2", address="127.0.11.2")
+LOST = member("m1", address="127.0.11.1", healthy=False)
+JOINS = "member add m1 --peer-urls=https://127.0.11.1:2380 --write-out=json"
+
+
+@pytest.mark.parametrize(
+    ("members", "problems", "asked", "changes"),
+    [
+        pytest.param([OTHER], [], [JOINS], {"member"}, id="joins"),
+        pytest.param([LOST, OTHER], [], ["member remove id-m1", JOINS], {"lost member", "member"}, id="rejoins"),
+        pytest.param([OTHER], ["unhealthy cluster"], [JOINS], {"member"}, id="joins when etcd lets it"),
+    ],
+)
+def test_configured_gets_into_a_running_cluster(node, members, problems, asked, changes):
+    etcd = Running(*members, problems=problems)
+    minion = node(FORMED, tools=etcd.tools)
+    state = minion.configured(timeout=30)
+    assert state["result"] is True, state
+    assert etcd.asked == asked
+    assert changes <= set(state["changes"])
+    found = yaml.safe_load(minion.file.read_text())
+    assert found["initial-cluster-state"] == "existing"
+    assert found["initial-cluster"] == "m1=https://127.0.11.1:2380,m2=https://127.0.11.2:2380"
+
+
+def test_configured_tells_why_etcd_does_not_let_it_in(node):
+    etcd = Running(OTHER, problems=["etcdctl member add: unhealthy cluster"])
+    minion = node(FORMED, tools=etcd.tools)
+    state = minion.configured(timeout=0)
+    assert state["result"] is False and "unhealthy cluster" in state["comment"]
+    assert not minion.file.exists() and etcd.asked == []
+
+
+def test_recorded_waits_for_the_ca_minion(node):
+    minion = with_id(node({}, {"ca": {"error": "not yet", "retry": True}}, FORMED), "cafe1")
+    assert minion.states["kaas_etcd.recorded"]("demo", timeout=30)["result"] is True
+    assert len(minion.calls) == 3
+
+
+def test_recorded_does_not_ask_again_what_was_refused(node):
+    minion = with_id(node({"ca": {"error": "m1 has no role etcd", "retry": False}}), "cafe1")
+    state = minion.states["kaas_etcd.recorded"]("demo", timeout=30)
+    assert state["result"] is False and "has no role etcd" in state["comment"]
+    assert len(minion.calls) == 1

@@ -206,3 +206,20 @@ def test_validate_tells_what_is_wrong_with_which_file(runner, tmp_path):
     assert any("warning: nodes.m1.address" in text for text in told["clusters/other.sls"])
     with pytest.raises(Exception, match="no cluster nowhere; there is: demo, mini, other, split"):
         functions["kaas.validate"]("nowhere")
+
+
+def test_validate_tells_of_all_files_or_one(runner, tmp_path):
+    (tmp_path / "data").symlink_to(formula.DATA)
+    (tmp_path / "clusters").mkdir()
+    good = (formula.ROOT / "pillar" / "clusters" / "mini.sls").read_text()
+    (tmp_path / "clusters" / "mini.sls").write_text(good)
+    functions, _, context = runner(pillar_roots={"base": [str(tmp_path)]})
+    told = functions["kaas.validate"]("mini")
+    assert list(told) == ["clusters/mini.sls"] and all(": warning" in text for text in told["clusters/mini.sls"])
+    assert "retcode" not in context
+    (tmp_path / "clusters" / "bad.sls").write_text("cluster: {name: bad}\n")
+    told = functions["kaas.validate"]()
+    assert list(told) == ["clusters/bad.sls", "clusters/mini.sls"]
+    assert "line 1: error" in told["clusters/bad.sls"][0] and context["retcode"] == 1
+    with pytest.raises(Exception, match="no cluster demo; there is: bad, mini"):
+        functions["kaas.validate"]("demo")
