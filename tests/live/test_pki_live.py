@@ -63,7 +63,6 @@ def test_second_run_changes_nothing_and_asks_nobody(salt, authority, issued, app
     before = journal(authority)
     state = apply("m1.demo", "pki.configured")
     assert (state["result"], state["changes"]) == (True, {})
-    assert state["duration"] < 500, "milliseconds; 10 to 40 on an idle machine"
     assert journal(authority) == before
 
 
