@@ -100,6 +100,10 @@ def test_the_fields_of_the_programs_are_known_for_each_version():
 # A plug-in is one file
 
 
+def test_the_parts_make_the_generated_schema():
+    assert kaas_schema.assemble(*clusterfiles.program("reference").sources()) == SCHEMA
+
+
 def with_plugin(kind, name, plugin):
     """Return a validator of the schema with one more plug-in."""
     base, fragments, defaults = clusterfiles.program("reference").sources()
@@ -167,6 +171,8 @@ def test_a_document_that_is_no_cluster_is_refused(document):
         ({"type": "integer"}, True, "must be a whole number, is true or false (True)"),
         ({"type": "string"}, "x" * 200, None),
         ({"enum": ["a"]}, "x" * 200, f"'{'x' * 76}... is not one of: a"),
+        ({"enum": ["a"]}, "x" * 78, f"'{'x' * 78}' is not one of: a"),
+        ({"enum": ["a"]}, "x" * 79, f"'{'x' * 76}... is not one of: a"),
     ],
     ids=str,
 )
