@@ -220,7 +220,7 @@ PUBLISHING = [
         for target, kind in TARGETS
     ],
     Attack("the other command to publish",
-           lambda scene: scene.rogue.send("minion_publish", fun="cmd.run", arg=[command(scene)], tgt="ca", tgt_type="list", ret="", tmo=5,
+           lambda scene: scene.rogue.send("minion_publish", fun="cmd.run", arg=[command(scene)], tgt="ca", tgt_type="list", ret="", tmo=1,
                                           form="clean"),
            NOTHING, lambda scene, answer: done(scene, answer)),
     Attack("a returner on the CA minion",

@@ -105,6 +105,22 @@ class Member:
     def state(self, function, **kwargs):
         return self.loaded.states[f"kaas_etcd.{function}"]("demo", **kwargs)
 
+    def healthy(self, seconds):
+        """Wait until this member is healthy, and with it a quorum: ``{"result": bool, "comment": what was found last}``."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                found = self.loaded.modules["kaas_etcd.members"]()
+                good = {member["name"] for member in found if member["healthy"]}
+                if self.name in good and len(good) > len(found) // 2:
+                    return {"result": True, "comment": ""}
+                comment = f"healthy: {sorted(good)} of {len(found)}"
+            except RuntimeError as failure:
+                comment = str(failure)
+            if time.monotonic() > deadline:
+                return {"result": False, "comment": comment}
+            time.sleep(0.5)
+
     def ctl(self, *arguments):
         """etcdctl through this member alone."""
         tls = self.loaded.modules["kaas_etcd.client_tls"]()
@@ -160,7 +176,7 @@ def members(tmp_path_factory, ca):
             assert state["changes"]["initial-cluster-state"]["new"] == "new"
             member.start()
         for member in found.values():
-            state = member.state("healthy", timeout=START_TIMEOUT)
+            state = member.healthy(START_TIMEOUT)
             assert state["result"] is True, state
         found["m1"].ctl("put", "kept", "yes")
         yield found
@@ -179,7 +195,7 @@ def whole(members, ca):
             assert state["result"] is True, state
             member.start()
     for member in members.values():
-        state = member.state("healthy", timeout=START_TIMEOUT)
+        state = member.healthy(START_TIMEOUT)
         assert state["result"] is True, state
 
 
@@ -214,7 +230,7 @@ def test_lost_disk_comes_back_as_a_member_of_the_same_cluster(members, ca):
     assert state["changes"]["lost member"].startswith("removed ")
     assert "initial-cluster-state" in state["changes"]
     members["m2"].start()
-    state = members["m2"].state("healthy", timeout=START_TIMEOUT)
+    state = members["m2"].healthy(START_TIMEOUT)
     assert state["result"] is True, state
     assert "yes" in members["m2"].ctl("get", "kept")
     after = {entry["id"] for entry in urls(members["m1"])}
@@ -232,7 +248,7 @@ def test_run_that_was_interrupted_after_the_member_was_added(members):
     assert "lost member" not in state["changes"]
     assert "member" not in state["changes"]
     members["m3"].start()
-    assert members["m3"].state("healthy", timeout=START_TIMEOUT)["result"] is True
+    assert members["m3"].healthy(START_TIMEOUT)["result"] is True
 
 
 def retry(action, seconds=15):
@@ -268,7 +284,7 @@ def test_without_quorum_no_member_is_removed(members):
     assert state["result"] is False
     assert "lost member" not in state["changes"]
     members["m2"].start()
-    wait(lambda: members["m1"].state("healthy", timeout=5)["result"])
+    wait(lambda: members["m1"].healthy(5)["result"])
     assert len(urls(members["m1"])) == 3
 
 
@@ -303,7 +319,7 @@ def test_lock_survives_the_restart_of_a_member(members):
         for name in ("m1", "m2", "m3"):
             members[name].stop()
             members[name].start()
-            assert members[name].state("healthy", timeout=START_TIMEOUT)["result"] is True
+            assert members[name].healthy(START_TIMEOUT)["result"] is True
         assert held.held()
         with pytest.raises(TimeoutError):
             members["m2"].loaded.modules["kaas_etcd.lock"]("restart/etcd", timeout=1)
@@ -347,8 +363,8 @@ def single(tmp_path):
     try:
         assert first.configured(timeout=5)["result"] is True
         first.start()
-        for function in ("healthy", "recorded"):
-            assert first.state(function, timeout=START_TIMEOUT)["result"] is True
+        assert first.healthy(START_TIMEOUT)["result"] is True
+        assert first.state("recorded", timeout=START_TIMEOUT)["result"] is True
         yield first, lambda name: make(name, GROWING)
     finally:
         for member in made:
@@ -371,7 +387,7 @@ def test_one_member_grows_to_three(single):
         assert joined.result()["result"] is True, joined.result()
     third.start()
     for member in (second, third):
-        state = member.state("healthy", timeout=START_TIMEOUT)
+        state = member.healthy(START_TIMEOUT)
         assert state["result"] is True, state
     assert len(urls(first)) == 3
     assert "yes" in third.ctl("get", "kept")
@@ -387,4 +403,4 @@ def test_run_that_was_interrupted_while_nobody_had_quorum(single):
     state = second.configured(timeout=START_TIMEOUT)
     assert state["result"] is True, state
     second.start()
-    assert second.state("healthy", timeout=START_TIMEOUT)["result"] is True
+    assert second.healthy(START_TIMEOUT)["result"] is True
