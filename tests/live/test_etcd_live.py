@@ -339,7 +339,7 @@ def test_lock_ends_with_a_holder_that_is_killed(members):
     holder.kill()
     holder.wait()
     handle = kaas_etcd.lock(
-        "killed", ["https://127.0.10.2:2379"], tls["ca"], tls["cert"], tls["key"], 5, str(binaries() / "etcdctl")
+        "killed", ["https://127.0.10.2:2379"], tls["ca"], tls["cert"], tls["key"], 30, str(binaries() / "etcdctl")
     )
     handle.release()
 
