@@ -9,6 +9,8 @@ import formula
 import salt.state
 from salt.state import STATE_INTERNAL_KEYWORDS
 
+# State functions' parameters: of all nodes the same, and loading Salt's states for each takes longer than rendering.
+PARAMETERS: dict = {}
 # What Salt itself takes out of a state before it calls the function.
 GLOBALS = set(STATE_INTERNAL_KEYWORDS) | {"__env__", "__sls__", "__id__", "order", "state", "fun", "name"}
 
@@ -44,9 +46,13 @@ class Node:
         with self._rendering():
             return self._compile({"base": [sls]})
 
-    def function(self, chunk):
-        """Return the state function of a chunk, or None."""
-        return self._salt.state.states.get(f"{chunk['state']}.{chunk['fun']}")
+    def parameters(self, chunk):
+        """Return the parameters of a chunk's state function, None when there is no such function."""
+        name = f"{chunk['state']}.{chunk['fun']}"
+        if name not in PARAMETERS:
+            function = self._salt.state.states.get(name)
+            PARAMETERS[name] = function and inspect.signature(inspect.unwrap(function)).parameters
+        return PARAMETERS[name]
 
     def _compile(self, matches):
         # One HighState renders many times here; what it saw the last time must not count.
@@ -96,11 +102,10 @@ def bad_calls(node, chunks):
     problems = []
     for chunk in chunks:
         where = f"{chunk['__sls__']}: {chunk['__id__']}: {chunk['state']}.{chunk['fun']}"
-        function = node.function(chunk)
-        if function is None:
+        parameters = node.parameters(chunk)
+        if parameters is None:
             problems.append(f"{where} does not exist")
             continue
-        parameters = inspect.signature(inspect.unwrap(function)).parameters
         open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
         # Salt's own states take more than they name; ours say what they take.
         if open_ended and not chunk["state"].startswith("kaas_"):
