@@ -170,6 +170,41 @@ def signed(authority, policy, key, now=NOW):
     return kaas_pki.issue(authority["certificate"], authority["key"], kaas_pki.public_key(key), policy, now)
 
 
+def test_an_authority_signs_leaves_and_nothing_else():
+    certificate = x509.load_pem_x509_certificate(kaas_pki.create_ca("kubernetes", now=NOW)["certificate"].encode())
+    assert certificate.not_valid_before_utc == NOW - datetime.timedelta(minutes=5), "clocks differ a little"
+    assert certificate.not_valid_after_utc == NOW + 3650 * DAY
+    found = {extension.oid._name: (extension.value, extension.critical) for extension in certificate.extensions}
+    assert found["basicConstraints"] == (x509.BasicConstraints(ca=True, path_length=0), True)
+    usage, critical = found["keyUsage"]
+    assert critical and (usage.digital_signature, usage.key_cert_sign, usage.crl_sign) == (True, True, True)
+    assert not (usage.key_encipherment or usage.data_encipherment or usage.key_agreement or usage.content_commitment)
+    assert found["subjectKeyIdentifier"][1] is False
+
+
+def test_what_a_leaf_marks_as_critical(authority, policy, key):
+    """RFC 5280: what is critical must be understood by everybody, what only helps must not be."""
+    certificate = x509.load_pem_x509_certificate(signed(authority, policy, key).encode())
+    assert {extension.oid._name for extension in certificate.extensions if extension.critical} == {
+        "basicConstraints", "keyUsage",
+    }  # fmt: skip
+
+
+def test_a_certificate_counts_from_its_first_second_to_its_last(authority, policy, key):
+    cert = signed(authority, policy, key)
+    first, last = NOW - datetime.timedelta(minutes=5), NOW + 90 * DAY
+    second = datetime.timedelta(seconds=1)
+    for now, problem in ((first - second, "not valid before"), (first, None), (last - second, "soon"), (last, "expired")):
+        found = kaas_pki.problems(cert, key, authority["certificate"], policy, now=now)
+        assert [problem in text for text in found] == ([True] if problem else []), (now, found)
+
+
+def test_the_first_certificate_of_an_authoritys_file_belongs_to_its_key(authority):
+    """While an authority is replaced, the older one's certificate stands behind the new one's."""
+    bundle = authority["certificate"] + kaas_pki.create_ca("kubernetes")["certificate"]
+    assert kaas_pki.pair_problem(bundle, authority["key"]) is None
+
+
 def test_issued_certificate_is_what_the_policy_says(authority, policy, key):
     certificate = x509.load_pem_x509_certificate(signed(authority, policy, key).encode())
     get = certificate.extensions.get_extension_for_class
@@ -230,6 +265,7 @@ GOOD_KEYS = {
     "P-256": lambda: pem(ec.generate_private_key(ec.SECP256R1()).public_key()),
     "P-384": lambda: pem(ec.generate_private_key(ec.SECP384R1()).public_key()),
     "RSA 2048": lambda: pem(rsa.generate_private_key(65537, 2048).public_key()),
+    "RSA 4096": lambda: rsa_numbers(65537, 4096),
 }
 BAD_KEYS = {
     "signing request": (lambda: signing_request(kaas_pki.create_key()), "not one PEM public key"),
@@ -240,6 +276,8 @@ BAD_KEYS = {
     "P-521": (lambda: pem(ec.generate_private_key(ec.SECP521R1()).public_key()), "curve secp521r1 is not allowed"),
     "Ed25519": (lambda: pem(ed25519.Ed25519PrivateKey.generate().public_key()), "this kind of key"),
     "RSA 1024": (lambda: pem(rsa.generate_private_key(65537, 1024).public_key()), "RSA key of 1024 bits"),
+    "RSA 2047": (lambda: rsa_numbers(65537, 2047), "RSA key of 2047 bits"),
+    "RSA 4097": (lambda: rsa_numbers(65537, 4097), "RSA key of 4097 bits"),
     "RSA 8192": (lambda: rsa_numbers(65537, 8192), "RSA key of 8192 bits"),
     "RSA exponent 3": (lambda: rsa_numbers(3, 2048), "exponent"),
     "huge": (lambda: GOOD_KEYS["P-256"]() + " " * 4096, "longer than"),
