@@ -6,7 +6,7 @@ import formula
 import pytest
 
 PYTHON = [
-    path for folder in ("_modules", "_states", "_utils", "_pillar", "_runners") for path in (formula.ROOT / folder).glob("*.py")
+    path for folder in ("_engines", "_modules", "_states", "_utils", "_pillar", "_runners") for path in (formula.ROOT / folder).glob("*.py")
 ]  # fmt: skip
 STATES = [path for path in (formula.ROOT / "salt").rglob("*.sls") if not path.relative_to(formula.ROOT).parts[1].startswith("_")]  # fmt: skip
 # What a state file must not do, and why.
