@@ -61,6 +61,38 @@ def test_what_the_checks_find(tmp_path, known, case):
     assert (cluster is None) is any(not line.startswith("warning: ") for line in lines)
 
 
+MORE = {f"w{number}": {"address": f"10.1.0.{number}", "roles": ["worker"]} for number in (31, 32, 33)}
+ETCD = {f"e{number}": {"address": f"10.1.0.{number}", "roles": ["etcd"]} for number in range(41, 46)}
+# check: (what it just allows, what it just does not)
+BOUNDS = {
+    "pods-fit-the-nodes": (
+        {"network": {"pods": "10.244.0.0/21"}, "nodes": {**MORE}},
+        {"network": {"pods": "10.244.0.0/21"}, "nodes": {**MORE, "w34": {"address": "10.1.0.34", "roles": ["worker"]}}},
+    ),
+    "pods-fit-a-node": ({"kubelet": {"maxPods": 253}}, {"kubelet": {"maxPods": 254}}),
+    "services-are-large-enough": (
+        {"network": {"services": "10.96.0.0/28", "dns": None}}, {"network": {"services": "10.96.0.0/29", "dns": None}},
+    ),
+    "etcd-is-small": (
+        {"nodes": {name: ETCD[name] for name in list(ETCD)[:4]}}, {"nodes": ETCD},
+    ),
+    "pod-security-levels-rise": (
+        {"admission": {"pod_security": {"enforce": "baseline", "audit": "baseline", "warn": "baseline"}}},
+        {"admission": {"pod_security": {"enforce": "baseline", "audit": "privileged", "warn": "baseline"}}},
+    ),
+    "renewal-comes-before-expiry": (
+        {"certificates": {"days": 60, "renew_before_days": 59}}, {"certificates": {"days": 60, "renew_before_days": 60}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("check", BOUNDS)
+def test_where_a_check_draws_the_line(tmp_path, known, check):
+    for change, refused in zip(BOUNDS[check], (False, True), strict=True):
+        _, lines = said(tmp_path, known, clusterfiles.patched(clusterfiles.good(), {"cluster": change}))
+        assert any(f"({check})" in line for line in lines) is refused, lines
+
+
 def test_every_check_has_a_case():
     found = "\n".join(line for case in cases("checks.yaml") for line in case.values[0]["says"])
     missing = [name for name in kaas_checks.CHECKS if f"({name})" not in found]
