@@ -93,5 +93,8 @@ def _survey():
     addresses = _addresses()
     cluster, found = __utils__["kaas_etcd.survey"](list(addresses.values()), client_tls(), program=program())
     if found is None:
-        raise RuntimeError(f"no member of etcd takes connections: {', '.join(addresses.values())} port 2379; is etcd.service active there?")
+        raise RuntimeError(
+            f"no member of etcd takes connections: {', '.join(addresses.values())} port 2379; "
+            "is etcd.service active there?"
+        )
     return cluster, found

@@ -71,8 +71,8 @@ def check_master():
 
 def validate(cluster=None):
     """
-    What is wrong with a cluster file, or with all of them: ``{file: [finding, ...]}``, warnings marked as such, an empty
-    list when all is well (exit code 0 without errors, else 1). ``pillar/validate`` says the same without Salt.
+    What is wrong with a cluster file, or with all of them: ``{file: [finding, ...]}``, warnings marked as such, an
+    empty list when all is well (exit code 0 without errors, else 1). ``pillar/validate`` says the same without Salt.
 
     cluster
         Name of the cluster; all by default.
@@ -89,7 +89,8 @@ def validate(cluster=None):
     known = __utils__["kaas_clusterfile.tables"](needs, roots)
     files = __utils__["kaas_clusterfile.files"](roots)
     if cluster is not None and cluster not in files:
-        raise salt.exceptions.CommandExecutionError(f"no cluster {cluster}; there is: {', '.join(sorted(files)) or 'none'}")
+        there = ", ".join(sorted(files)) or "none"
+        raise salt.exceptions.CommandExecutionError(f"no cluster {cluster}; there is: {there}")
     told = {}
     for name in files if cluster is None else [cluster]:
         _, findings = __utils__["kaas_clusterfile.check"](known, files[name], name, files, everyone=True)
