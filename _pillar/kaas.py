@@ -15,7 +15,9 @@ Every problem is raised as an exception; Salt then lists it under ``_errors`` an
 
 import json
 import logging
+import multiprocessing
 import os
+import sys
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,10 @@ __virtualname__ = "kaas"
 
 PLATFORM = "linux-amd64"
 SYNCED = ("modules", "states", "utils")
+UNGUARDED = (
+    "the Salt master runs without the engine kaas_guard: root on one minion is root on all of them (docs/security.md); "
+    "see salt-run kaas.check_master"
+)
 
 
 def __virtual__():
@@ -148,6 +154,16 @@ def _upstream():
     return source, {}
 
 
+def _unguarded():
+    """Return whether a worker of a Salt master compiles this, and that master has no guard against its minions.
+
+    Salt skips an engine that it does not find without a word.
+    """
+    master = sys.modules.get("salt.master")
+    worker = master is not None and isinstance(multiprocessing.current_process(), master.MWorker)
+    return worker and not hasattr(master.AESFuncs.run_func, "guarded")
+
+
 def ext_pillar(minion_id, pillar, secrets="/etc/kaas/secrets", artifacts=None):
     """Return ``{"kaas": ...}`` for ``minion_id``; see docs/architecture.md for its shape."""
     del pillar  # see the module's docstring
@@ -171,6 +187,8 @@ def ext_pillar(minion_id, pillar, secrets="/etc/kaas/secrets", artifacts=None):
     except ValueError as error:
         raise ValueError(f"{_label(cluster['name'])}: {error}") from None
     if data.get("deployer"):
+        if _unguarded():
+            warnings = [*warnings, UNGUARDED]
         # Told once per cluster, not by each node.
         data["warnings"] = warnings
         for warning in warnings:

@@ -1,6 +1,9 @@
 """The ext_pillar through Salt's own pillar compiler: who gets what, and what stops everything."""
 
+import multiprocessing
 import shutil
+import sys
+import types
 
 import clusterfiles
 import formula
@@ -159,6 +162,27 @@ def test_warnings_reach_the_first_master_alone(folder):
     assert told == ["clusters/demo.sls: nodes 2 nodes have the role etcd (m1, m2): use an odd number (etcd-is-odd)"]
     for other in ("m2.demo", "w1.demo"):
         assert "warnings" not in formula.compile_pillar(formula.options(folder, other, root))["kaas"]
+
+
+def guarded():
+    """Stands for a function of the master that the guard has wrapped."""
+
+
+guarded.guarded = True
+
+
+@pytest.mark.parametrize(
+    ("worker", "function", "told"),
+    [(True, lambda: None, True), (True, guarded, False), (False, lambda: None, False)],
+    ids=["worker without guard", "worker with guard", "no worker of a master"],
+)
+def test_a_master_without_its_guard_is_told(folder, monkeypatch, worker, function, told):
+    """The engine's file may be where Salt does not look for it: Salt says nothing then."""
+    kind = type(multiprocessing.current_process()) if worker else str
+    master = types.SimpleNamespace(MWorker=kind, AESFuncs=types.SimpleNamespace(run_func=function))
+    monkeypatch.setitem(sys.modules, "salt.master", master)
+    warnings = formula.compile_pillar(formula.options(folder, "m1.demo"))["kaas"]["warnings"]
+    assert any("kaas_guard" in warning for warning in warnings) is told
 
 
 def test_all_errors_are_told_at_once_and_no_warnings(folder):
