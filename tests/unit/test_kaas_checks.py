@@ -1,5 +1,7 @@
 """The corpus of bad cluster files: each is refused with exactly what its case says; and how checks are acknowledged."""
 
+import copy
+
 import clusterfiles
 import kaas_checks
 import kaas_clusterfile
@@ -91,6 +93,42 @@ def test_where_a_check_draws_the_line(tmp_path, known, check):
     for change, refused in zip(BOUNDS[check], (False, True), strict=True):
         _, lines = said(tmp_path, known, clusterfiles.patched(clusterfiles.good(), {"cluster": change}))
         assert any(f"({check})" in line for line in lines) is refused, lines
+
+
+def _issuers(document):
+    """Put an issuer without an authority of its own before the one of the example, whose authority is broken."""
+    entry = document["cluster"]["authentication"]["jwt"][0]
+    first = copy.deepcopy(entry)
+    first["issuer"]["url"] = "https://other.example.com"
+    del first["issuer"]["certificateAuthority"]
+    entry["issuer"]["certificateAuthority"] = "no certificate"
+    document["cluster"]["authentication"]["jwt"] = [first, entry]
+
+
+def _mappings(document):
+    mappings = document["cluster"]["authentication"]["jwt"][0]["claimMappings"]
+    del mappings["groups"]
+    mappings["uid"]["expression"] = "claims.sub"
+
+
+def _sources(document):
+    document["cluster"]["artifacts"]["url"] = "http://999.1.1.1"
+    document["cluster"]["registries"] = {"registry.k8s.io": "http://10.244.0.2:5000"}
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (_issuers, "authentication.jwt[1].issuer.certificateAuthority is not a PEM certificate"),
+        (_mappings, "authentication.jwt[0].claimMappings.uid needs either claim or expression"),
+        (_sources, "registries.registry.k8s.io 10.244.0.2 lies in network.pods"),
+    ],
+)
+def test_a_check_looks_further_than_its_first_case(tmp_path, known, change, path):
+    document = clusterfiles.good()
+    change(document)
+    _, lines = said(tmp_path, known, document)
+    assert any(path in line for line in lines), lines
 
 
 def test_every_check_has_a_case():
