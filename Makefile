@@ -36,8 +36,7 @@ artifacts: ## build the programs and images that the cluster installs
 test: env ## everything: linters, then unit, render, live and lab tests (brings the lab up)
 	@status=0; $(MAKE) --no-print-directory lint || status=1; \
 	artifacts/build || exit 1; \
-	$(TEST_BIN)/pytest -q tests/unit tests/render $(COVERAGE) $(PYTEST) || status=1; \
-	KAAS_TEST_DOWN=$(KAAS_TEST_DOWN) $(TEST_BIN)/pytest tests/live tests/lab $(PYTEST) || status=1; \
+	KAAS_TEST_DOWN=$(KAAS_TEST_DOWN) $(TEST_BIN)/pytest tests/unit tests/render tests/live tests/lab $(COVERAGE) $(PYTEST) || status=1; \
 	exit $$status
 
 check: env lint ## linters, unit and render tests, the Vagrantfile: what needs no machines
