@@ -11,6 +11,7 @@ import copy
 import functools
 import json
 
+import clusterfiles
 import formula
 import kaas_schema
 import kaas_topology
@@ -19,8 +20,6 @@ import yaml
 FOLDERS = ("clusters", "examples")
 LAB = ("demo", "mini", "split")
 SMALLEST = "mini"
-# What a plug-in cannot do without, as it has no default: {(place, plug-in): what is merged over the place}.
-NEEDS: dict[tuple[str, str], dict] = {}
 # Choices that no enumeration of the schema lists: {name: what is merged over the smallest topology's cluster}.
 CHOICES = {
     "no-addons": {"addons": []},
@@ -87,7 +86,7 @@ def cases():
         for plugin in choices.pop((place, key)):
             for name in LAB:
                 if found[name].get(place, {}).get(key) != plugin:
-                    own = {place: {key: plugin, **NEEDS.get((place, plugin), {})}}
+                    own = clusterfiles.choosing(found[name], place, key, plugin)
                     found[f"{name}-{plugin}"] = kaas_topology.merge(found[name], own)
     small, other = topologies()[SMALLEST], {}
     for path, values in choices.items():
