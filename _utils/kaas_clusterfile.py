@@ -204,11 +204,13 @@ def near(cluster, candidates):
 def _words(cluster):
     """Return ``(words, router)``: what a file says that names one of our addresses or ids, and a function that tells
     whether its text may hold our VRRP router id in our network (None without a virtual address)."""
-    words = [node["address"] for node in cluster["nodes"].values()]
+    # A check wants IPv6 addresses in the one form that is shortest, so that text can be looked for.
+    words = [node[key] for node in cluster["nodes"].values() for key in ("address", "address6") if key in node]
     words += [node["id"] for node in cluster["nodes"].values() if "id" in node]
     words += [f".{cluster['name']}", f"id: {cluster['ca']}"]
     try:
-        network = ipaddress.ip_network(cluster["network"]["nodes"], strict=False)
+        nodes = cluster["network"]["nodes"]
+        network = ipaddress.ip_network(nodes if isinstance(nodes, str) else nodes[0], strict=False)
     except ValueError:
         network = None  # a check says so
     if network is None or not cluster["api"].get("address"):

@@ -150,13 +150,38 @@ def api_holders(cluster):
     return with_role(cluster, "loadbalancer") or with_role(cluster, "master")
 
 
+NETWORKS = ("nodes", "pods", "services")
+
+
+def networks(cluster):
+    """Return ``{"nodes": [IPv4 network], "pods": [...], "services": [...]}``, with the IPv6 network behind each of a
+    cluster that has both address families."""
+    wanted = {key: cluster["network"][key] for key in NETWORKS}
+    return {key: [one] if isinstance(one, str) else list(one) for key, one in wanted.items()}
+
+
 def network(cluster):
-    """Return the cluster's network with the derived service addresses: ``service`` (first) and ``dns`` (tenth)."""
-    net = dict(cluster["network"])
-    services = ipaddress.ip_network(net["services"])
+    """Return the cluster's network as whoever knows one address family reads it: ``nodes``, ``pods`` and ``services``
+    are the IPv4 networks (:func:`networks` has all).
+
+    With it come the derived service addresses ``service`` (first) and ``dns`` (tenth), and ``dual``: whether there is
+    IPv6 too, with the DNS service's second address ``dns6`` then.
+    """
+    every = networks(cluster)
+    net = {**cluster["network"], **{key: first for key, (first, *_) in every.items()}}
+    services, *services6 = [ipaddress.ip_network(one) for one in every["services"]]
     net.setdefault("dns", str(services[10]))
     net["service"] = str(services[1])
+    net["dual"] = bool(services6)
+    if services6:
+        net["dns6"] = str(services6[0][10])
     return net
+
+
+def addresses(cluster, node):
+    """Return the addresses by which Kubernetes knows a node: IPv4, and IPv6 in a cluster that has such networks."""
+    mine = cluster["nodes"][node]
+    return [mine["address"], *([mine["address6"]] if network(cluster)["dual"] and "address6" in mine else [])]
 
 
 def topology(cluster):
@@ -168,12 +193,18 @@ def topology(cluster):
         "ca": cluster["ca"],
         "api": api(cluster),
         "network": network(cluster),
+        "networks": networks(cluster),
         "certificates": cluster["certificates"],
         "purposes": {
             purpose: row for _, _, data in plugins(cluster) for purpose, row in data.get("certificates", {}).items()
         },
         "nodes": {
-            name: {"id": ids[name], "address": node["address"], "roles": list(node["roles"])}
+            name: {
+                "id": ids[name],
+                "address": node["address"],
+                "addresses": addresses(cluster, name),
+                "roles": list(node["roles"]),
+            }
             for name, node in cluster["nodes"].items()
         },
     }
@@ -307,11 +338,12 @@ def derive(cluster, node, table, source, digests=()):
     public = topology(cluster)
     data = {
         "roles": roles,
-        "cluster": {key: public[key] for key in ("name", "domain", "ca", "api", "network")},
+        "cluster": {key: public[key] for key in ("name", "domain", "ca", "api", "network", "networks")},
         "node": {
             "name": node,
             "id": public["nodes"][node]["id"],
             "address": mine["address"],
+            "addresses": public["nodes"][node]["addresses"],
             "taints": taints(mine),
         },
         "versions": component_versions,
