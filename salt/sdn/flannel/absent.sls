@@ -1,3 +1,8 @@
+{% if not salt['pillar.get']('kaas:cluster:network:bridge', True) %}
+include:
+  - cni-plugins.unbridged
+{% endif %}
+
 flannel-cni.path:
   kaas_service.dead
 
@@ -13,7 +18,6 @@ flanneld.service:
   '/etc/systemd/system/flanneld.service',
   '/etc/flannel',
   '/run/flannel',
-  '/etc/cni/net.d/10-flannel.conflist',
   '/usr/local/libexec/kaas-flannel-cni',
   '/etc/kubernetes/flannel.conf',
 ] %}
@@ -24,3 +28,12 @@ flanneld.service:
 flannel-absent:
   kaas_artifact.absent:
     - name: flannel
+
+# Routes stay for the moment: the network that follows has its own put in their place.
+flannel-kernel-absent:
+  kaas_network.absent:
+    - links: ['flannel*']
+    - tables: [ip flannel-ipv4, ip6 flannel-ipv6]
+    - chains: [FLANNEL-]
+    - require:
+      - kaas_service: flanneld.service

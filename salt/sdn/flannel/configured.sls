@@ -1,4 +1,8 @@
+{% from 'cni-plugins/bridge.jinja' import conflist, path %}
 {% set kaas = pillar.kaas %}
+{% set network = kaas.cluster.network %}
+{% set subnets = ['${FLANNEL_SUBNET%.*}.0/${FLANNEL_SUBNET#*/}'] %}
+{% set networks = ['$FLANNEL_NETWORK'] %}
 /etc/flannel/net-conf.json:
   file.serialize:
     - serializer: json
@@ -6,7 +10,7 @@
     - dataset:
         Network: {{ kaas.cluster.network.pods }}
         EnableNFTables: true
-        Backend: {Type: {{ kaas.cluster.network.flannel.backend }}}
+        Backend: {{ dict({'Type': network.flannel.backend}, **({'MTU': network.mtu} if network.mtu else {})) | json }}
 
 /etc/kubernetes/flannel.conf:
   file.serialize:
@@ -82,15 +86,10 @@ flannel-packages:
         . /run/flannel/subnet.env
         mkdir -p /etc/cni/net.d
         cat > /run/flannel/conflist <<EOF
-        {"cniVersion": "1.0.0", "name": "cbr0", "plugins": [
-          {"type": "bridge", "bridge": "cni0", "mtu": $FLANNEL_MTU, "isGateway": true, "isDefaultGateway": true, "hairpinMode": true, "ipMasq": false,
-           "ipam": {"type": "host-local", "dataDir": "/run/cni/networks",
-                    "ranges": [[{"subnet": "${FLANNEL_SUBNET%.*}.0/${FLANNEL_SUBNET#*/}"}]],
-                    "routes": [{"dst": "$FLANNEL_NETWORK"}]}},
-          {"type": "portmap", "capabilities": {"portMappings": true}}]}
+        {{ conflist(network.pod_mtu or '$FLANNEL_MTU', subnets, networks) | indent(8) }}
         EOF
-        cmp -s /run/flannel/conflist /etc/cni/net.d/10-flannel.conflist || cp /run/flannel/conflist /etc/cni/net.d/10-flannel.conflist
-        chmod 0600 /etc/cni/net.d/10-flannel.conflist
+        cmp -s /run/flannel/conflist {{ path }} || cp /run/flannel/conflist {{ path }}
+        chmod 0600 {{ path }}
 
 /etc/systemd/system/flannel-cni.service:
   file.managed:
