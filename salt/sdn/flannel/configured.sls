@@ -1,10 +1,15 @@
 {% set kaas = pillar.kaas %}
+{% set dual = kaas.cluster.network.dual %}
 /etc/flannel/net-conf.json:
   file.serialize:
     - serializer: json
     - makedirs: True
     - dataset:
         Network: {{ kaas.cluster.network.pods }}
+        {%- if dual %}
+        EnableIPv6: true
+        IPv6Network: {{ kaas.cluster.networks.pods[1] | json }}
+        {%- endif %}
         EnableNFTables: true
         Backend: {Type: {{ kaas.cluster.network.flannel.backend }}}
 
@@ -36,6 +41,9 @@ flannel-packages:
           --kubeconfig-file=/etc/kubernetes/flannel.conf \
           --net-config-path=/etc/flannel/net-conf.json \
           --iface={{ kaas.node.address }} \
+          {%- if dual %}
+          --public-ipv6={{ kaas.node.addresses[1] }} \
+          {%- endif %}
           --ip-masq \
           --healthz-ip=127.0.0.1 \
           --healthz-port=8471
@@ -85,8 +93,10 @@ flannel-packages:
         {"cniVersion": "1.0.0", "name": "cbr0", "plugins": [
           {"type": "bridge", "bridge": "cni0", "mtu": $FLANNEL_MTU, "isGateway": true, "isDefaultGateway": true, "hairpinMode": true, "ipMasq": false,
            "ipam": {"type": "host-local", "dataDir": "/run/cni/networks",
-                    "ranges": [[{"subnet": "${FLANNEL_SUBNET%.*}.0/${FLANNEL_SUBNET#*/}"}]],
-                    "routes": [{"dst": "$FLANNEL_NETWORK"}]}},
+                    "ranges": [[{"subnet": "${FLANNEL_SUBNET%.*}.0/${FLANNEL_SUBNET#*/}"}]
+                      {%- if dual %}, [{"subnet": "${FLANNEL_IPV6_SUBNET%::1/*}::/${FLANNEL_IPV6_SUBNET#*/}"}]{% endif %}],
+                    "routes": [{"dst": "$FLANNEL_NETWORK"}
+                      {%- if dual %}, {"dst": "$FLANNEL_IPV6_NETWORK"}{% endif %}]}},
           {"type": "portmap", "capabilities": {"portMappings": true}}]}
         EOF
         cmp -s /run/flannel/conflist /etc/cni/net.d/10-flannel.conflist || cp /run/flannel/conflist /etc/cni/net.d/10-flannel.conflist
