@@ -214,7 +214,7 @@ def show(units: list[Unit], pictures: list[Image], out: Path, state: Path) -> No
     for unit in units:
         there = "up to date" if is_current(unit, out, state) else "to build"
         say(f"{unit.recipe.name:16} {unit.version:10} {there:11} {gobuild.relative_folder(unit)}/"
-            f"{{{','.join(unit.recipe.packages)}}}")
+            f"{{{','.join(unit.recipe.outputs)}}}")
     whole = index.content(index.valid_stamps(state, out))["images"]
     for picture in pictures:
         say(f"{'image':16} {'':10} {'there' if picture.ref in whole else 'to make':11} {picture.ref}")
