@@ -13,7 +13,8 @@ from .errors import BuildError
 RECIPE_KEYS = {"module", "packages", "ldflags", "tags", "cgo", "system", "artifact", "optional", "folder", "source",
                "pin", "generate", "generator"}
 GENERATED = {"crds", "files"}
-IMAGE_KEYS = {"component", "ref", "files", "dirs", "entrypoint", "cmd", "env", "user", "workdir"}
+IMAGE_KEYS = {"component", "ref", "files", "packages", "links", "texts", "dirs", "entrypoint", "cmd", "env", "user",
+              "workdir", "optional", "version_of"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ class Image:
     ref: str
     files: dict[str, str]
     component: str = ""
+    version: str = ""
+    version_of: str = ""
+    packages: tuple[str, ...] = ()
+    links: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    optional: bool = False
     dirs: dict[str, str] = field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
@@ -149,16 +156,22 @@ def load_images(path: Path, versions: dict[str, str]) -> dict[str, Image]:
     found = {}
     for name, data in read_yaml(path).items():
         unknown = set(data) - IMAGE_KEYS
-        if unknown or not data.get("ref") or not data.get("files"):
-            raise BuildError(f"{path}: {name}: needs ref and files; unknown keys: {sorted(unknown)}")
+        if unknown or not data.get("ref") or not (data.get("files") or data.get("packages")):
+            raise BuildError(f"{path}: {name}: needs ref, and files or packages; unknown keys: {sorted(unknown)}")
         component = data.get("component", name)
         if component not in versions:
             raise BuildError(f"{path}: {name}: no version of {component!r} in versions.yaml")
         found[name] = Image(
             name=name,
             ref=data["ref"].format(version=versions[component]),
-            files=dict(data["files"]),
+            files=dict(data.get("files", {})),
             component=component,
+            version=versions[component],
+            version_of=data.get("version_of", ""),
+            packages=tuple(data.get("packages", ())),
+            links=dict(data.get("links", {})),
+            texts=dict(data.get("texts", {})),
+            optional=bool(data.get("optional")),
             dirs=dict(data.get("dirs", {})),
             entrypoint=tuple(data.get("entrypoint", ())),
             cmd=tuple(data.get("cmd", ())),

@@ -631,6 +631,97 @@ def test_sources_of_an_image(program, tmp_path, monkeypatch):
     assert [path.name for path in found["/ca"]] == ["a.crt", "b.crt"]
 
 
+# --- whole Debian packages in an image ----------------------------------------------------------------------------
+
+@pytest.fixture
+def packages(tmp_path):
+    """Unpacked packages: a server of two libraries, one of which needs a third; (state, put)."""
+    def put(name, depends, *files, version="1:2.0-1", **links):
+        base = tmp_path / "debs" / name
+        for file in files:
+            (base / file).parent.mkdir(parents=True, exist_ok=True)
+            (base / file).write_text(name)
+        for link, target in links.items():
+            (base / "usr/bin").mkdir(parents=True, exist_ok=True)
+            (base / "usr/bin" / link).symlink_to(target)
+        debs.control_of(name, tmp_path).write_text(f"Package: {name}\nVersion: {version}\nDepends: {depends}\n")
+
+    put("server", "libone (>= 2), adduser, libtwo1:any | libtwo0", "usr/bin/server", "usr/share/doc/server/copyright",
+        "etc/init.d/server", "lib/systemd/system/server.service", "etc/server.conf", alias="server")
+    put("libone", "libthree", "lib/x86_64-linux-gnu/libone.so")
+    put("libtwo1", "", "usr/lib/x86_64-linux-gnu/libtwo.so")
+    put("libthree", "libone", "lib64/ld.so")
+    return tmp_path, put
+
+
+def test_libraries_are_followed_all_the_way_and_nothing_else(packages):
+    state, _ = packages
+    assert debs.with_libraries(["server"], state) == dict.fromkeys(["libone", "libthree", "libtwo1", "server"], "1:2.0-1")
+
+
+@pytest.mark.parametrize(("depends", "names"), [
+    ("", []), ("adduser", []), ("libc6 (>= 2.34), libssl3 | libssl1.1", ["libc6", "libssl3"]), ("libx:any", ["libx"]),
+    ("libnet-perl, libglib2.0-0", ["libglib2.0-0"]),
+])
+def test_libraries_of_a_field(depends, names):
+    assert debs.libraries(depends) == names
+
+
+@pytest.mark.parametrize(("version", "upstream"), [
+    ("5:7.0.15-1~deb12u7", "7.0.15"), ("1.2.3-4", "1.2.3"), ("1.2", "1.2"), ("1:9.18+dfsg-1", "9.18"),
+    ("2.0-rc1-3", "2.0-rc1"),
+])
+def test_upstream_version(version, upstream):
+    assert debs.upstream_version(version) == upstream
+
+
+def test_tree_of_packages_has_usr_merged_and_no_ballast(packages):
+    state, _ = packages
+    assert sorted(debs.tree(["server", "libone", "libthree"], state)) == [
+        "etc/server.conf", "usr/bin/alias", "usr/bin/server", "usr/lib/x86_64-linux-gnu/libone.so", "usr/lib64/ld.so"]
+
+
+def test_an_image_of_packages(packages, tmp_path):
+    state, _ = packages
+    image = picture(files={}, packages=("server",), links={"/bin-of-old": "usr/bin"}, texts={"/etc/passwd": "root:x:0:0"})
+    files = oci.contents(image, {}, state)
+    tar = oci.layer(files, image.dirs, {**oci.MERGED, **image.links}, image.texts)
+    with tarfile.open(fileobj=BytesIO(tar)) as archive:
+        kinds = {m.name: m.linkname if m.issym() else "folder" if m.isdir() else "file" for m in archive.getmembers()}
+        assert archive.extractfile("etc/passwd").read() == b"root:x:0:0"
+    assert kinds["lib"] == "usr/lib" and kinds["bin-of-old"] == "usr/bin" and kinds["usr/bin/alias"] == "server"
+    assert kinds["usr/bin/server"] == kinds["usr/lib/x86_64-linux-gnu/libtwo.so"] == "file" and kinds["tmp"] == "folder"
+
+
+def test_a_link_is_part_of_the_images_key(packages):
+    state, put = packages
+    image = picture(files={}, packages=("server",))
+    before = images.key_of(image, oci.contents(image, {}, state), "amd64")
+    (state / "debs/server/usr/bin/alias").unlink()
+    (state / "debs/server/usr/bin/alias").symlink_to("other")
+    assert images.key_of(image, oci.contents(image, {}, state), "amd64") != before
+
+
+@pytest.mark.parametrize(("wanted", "fails"), [("2.0", False), ("2.1", True)])
+def test_an_image_keeps_the_version_that_its_name_promises(packages, wanted, fails):
+    state, _ = packages
+    image = picture(files={}, packages=("server",), version_of="server", version=wanted)
+    if fails:
+        with pytest.raises(BuildError, match=r"has server 1:2\.0-1, .*says 2\.1"):
+            oci.contents(image, {}, state)
+    else:
+        assert "/usr/bin/server" in oci.contents(image, {}, state)
+
+
+def test_a_package_without_its_facts_is_fetched_again_and_kept_when_that_fails(packages, monkeypatch):
+    state, _ = packages
+    debs.control_of("libtwo1", state).unlink()
+    monkeypatch.setattr(debs.shutil, "which", lambda tool: None)
+    with pytest.raises(BuildError, match="apt-get"):
+        debs.with_libraries(["server"], state)
+    assert (state / "debs/libtwo1/usr/lib/x86_64-linux-gnu/libtwo.so").is_file()
+
+
 @pytest.mark.parametrize("source", ["artifact:y/y", "deb:p/usr/bin/none", "deb-concat:p/*.none", "file:/etc/passwd"])
 def test_missing_source_is_named(tmp_path, monkeypatch, source):
     monkeypatch.setattr(debs, "unpacked", lambda package, state: tmp_path)
