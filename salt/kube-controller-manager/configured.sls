@@ -50,8 +50,8 @@ keys of kube-controller-manager:
           --bind-address=127.0.0.1 \
           --cluster-name={{ kaas.cluster.name }} \
           --allocate-node-cidrs={{ kaas.cluster.network.allocated | lower }} \
-          --cluster-cidr={{ kaas.cluster.network.pods }} \
-          --service-cluster-ip-range={{ kaas.cluster.network.services }} \
+          --cluster-cidr={{ kaas.cluster.networks.pods | join(',') }} \
+          --service-cluster-ip-range={{ kaas.cluster.networks.services | join(',') }} \
           --cluster-signing-cert-file={{ pki }}/csr-signer.crt \
           --cluster-signing-key-file={{ pki }}/csr-signer.key \
           --cluster-signing-duration=720h \

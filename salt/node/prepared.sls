@@ -25,6 +25,13 @@ network of {{ kaas.node.name }}:
   'net.bridge.bridge-nf-call-iptables': 1,
   'net.bridge.bridge-nf-call-ip6tables': 1,
 } %}
+{% if pillar.kaas.cluster.network.dual %}
+# Interfaces that come with the pods have IPv6 even where the machine's own are without by default.
+{% do settings.update({
+  'net.ipv6.conf.all.forwarding': 1,
+  'net.ipv6.conf.default.disable_ipv6': 0,
+}) %}
+{% endif %}
 {% if 'kubelet' in pillar.kaas.artifacts and pillar.kaas.settings.kubelet.get('protectKernelDefaults', True) %}
 # A kubelet that protects the kernel's settings does not start with others than these.
 {% do settings.update({
