@@ -1,7 +1,7 @@
 # What the machine must offer before Kubernetes starts. One that does not is left as it is: its highstate ends here.
 {% set kaas = pillar.kaas %}
 {% for reason, modules in kaas.kernel.items() %}
-kernel-modules for {{ reason }}:
+{{ ('kernel-modules for ' ~ reason) | json }}:
   kaas_kernel.modules:
     - modules: {{ modules | json }}
     - reason: {{ reason | json }}

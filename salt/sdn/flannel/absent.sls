@@ -18,6 +18,7 @@ flanneld.service:
   '/etc/systemd/system/flanneld.service',
   '/etc/flannel',
   '/run/flannel',
+  '/etc/cni/net.d/10-flannel.conflist',
   '/usr/local/libexec/kaas-flannel-cni',
   '/etc/kubernetes/flannel.conf',
 ] %}

@@ -42,3 +42,9 @@ flannel-running:
         pillar.kaas.cluster.network.flannel.backend, ['flannel*']) | json }}
     - require:
       - kaas_service: flanneld.service
+
+# Its name in former versions, read before the new one.
+/etc/cni/net.d/10-flannel.conflist:
+  file.absent:
+    - require:
+      - kaas_network: flannel-running
