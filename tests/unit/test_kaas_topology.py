@@ -225,3 +225,95 @@ def test_nodes_without_a_kubelet(node, artifacts):
     assert (list(data["artifacts"]), data["kubeconfigs"]) == (artifacts, {})
     deployer = kaas_topology.derive(wanted, "m1", TABLE, source)
     assert list(deployer["nodes"]) == ["m1", "m2", "m3", "w1", "w2"]
+
+
+# -- the network ---------------------------------------------------------------------------------------------------
+
+
+def routed(**over):
+    return cluster("demo", network=kaas_topology.merge({"plugin": "routes"}, over))
+
+
+def test_pod_networks_follow_from_addresses():
+    """They stay when other nodes come and go; a node may name its own; machines without pods have none."""
+    wanted = routed()
+    wanted["nodes"]["w1"]["pods"] = "10.244.1.0/24"
+    wanted["nodes"]["l1"] = {"address": "172.28.0.31", "roles": ["loadbalancer"]}
+    found = kaas_topology.decided_pod_networks(wanted)
+    assert found == {
+        "m1": ["10.244.11.0/24"],
+        "m2": ["10.244.12.0/24"],
+        "m3": ["10.244.13.0/24"],
+        "w1": ["10.244.1.0/24"],
+        "w2": ["10.244.22.0/24"],
+    }
+    assert kaas_topology.routes(wanted, "w2") == {
+        "10.244.11.0/24": "172.28.0.11",
+        "10.244.12.0/24": "172.28.0.12",
+        "10.244.13.0/24": "172.28.0.13",
+        "10.244.1.0/24": "172.28.0.21",
+    }
+    del wanted["nodes"]["m2"]
+    assert kaas_topology.decided_pod_networks(wanted)["m3"] == ["10.244.13.0/24"]
+
+
+def test_routes_of_both_address_families():
+    pair = {"nodes": ["172.28.0.0/24", "fd00:28::/64"], "pods": ["10.244.0.0/16", "fd00:10:244::/56"]}
+    wanted = routed(**pair, services=["10.96.0.0/16", "fd00:10:96::/112"])
+    for number, node in enumerate(wanted["nodes"].values()):
+        node["address6"] = f"fd00:28::{number}"
+    assert kaas_topology.pod_networks(wanted, "m1") == ["10.244.11.0/24", "fd00:10:244:b::/64"]
+    assert kaas_topology.routes(wanted, "w1")["fd00:10:244:b::/64"] == "fd00:28::0"
+
+
+def test_kubernetes_gives_nodes_their_networks_with_flannel():
+    wanted = cluster("demo")
+    assert kaas_topology.decided_pod_networks(wanted) == {} == kaas_topology.routes(wanted, "m1")
+    assert kaas_topology.network(wanted)["allocated"] is True
+    assert kaas_topology.network(routed())["allocated"] is False
+
+
+@pytest.mark.parametrize(
+    ("network", "overhead", "mtu"),
+    [
+        ({}, 50, 1450),
+        ({"flannel": {"backend": "host-gw"}}, 0, 1500),
+        ({"flannel": {"backend": "wireguard"}}, 80, 1420),
+        ({"plugin": "routes"}, 0, 1500),
+    ],
+)
+def test_pods_have_the_mtu_that_the_network_leaves(network, overhead, mtu):
+    wanted = cluster("demo", network={**network, "mtu": 1500})
+    assert kaas_topology.by_backend(wanted, "overhead", 0) == overhead
+    assert kaas_topology.network(wanted)["pod_mtu"] == mtu
+    # Without it, the machines' interfaces decide.
+    assert kaas_topology.pod_mtu(cluster("demo", network=network)) is None
+
+
+@pytest.mark.parametrize(
+    ("network", "more"),
+    [
+        ({}, {"network.flannel.backend: vxlan": ["vxlan"]}),
+        ({"flannel": {"backend": "host-gw"}}, {}),
+        ({"flannel": {"backend": "wireguard"}}, {"network.flannel.backend: wireguard": ["wireguard"]}),
+        ({"plugin": "routes", "proxy": "ipvs"}, {"network.proxy: ipvs": ["ip_vs"]}),
+    ],
+)
+def test_what_the_kernel_must_have(network, more):
+    wanted = cluster("split", network=network)
+    assert kaas_topology.kernel(wanted, "w1") == {"containers": ["overlay", "br_netfilter"], **more}
+    assert kaas_topology.kernel(wanted, "e1") == {}
+
+
+def test_a_plug_in_without_back_ends_names_itself():
+    wanted = routed()
+    wanted["plugins"]["sdn"]["known"]["routes"]["facts"]["kernel"] = ["bridge"]
+    assert kaas_topology.kernel(wanted, "w1")["network.plugin: routes"] == ["bridge"]
+
+
+def test_a_cluster_without_kube_proxy_has_nothing_of_it():
+    wanted = cluster("demo", network={"proxy": "none"})
+    assert "kube-proxy" in kaas_topology.node_artifacts(cluster("demo"), "w1")
+    assert "kube-proxy" not in kaas_topology.node_artifacts(wanted, "w1")
+    assert "kube-proxy" not in kaas_topology.kubeconfigs(wanted, "w1")
+    assert kaas_topology.topology(wanted)["unused"] == ["kube-proxy"]

@@ -20,6 +20,9 @@ cluster:
     dns: 10.96.0.10
     plugin: flannel
     flannel: {backend: vxlan}
+    routes: {}
+    mtu: 1500
+    policies: optional
     proxy: nftables
   balancer: {plugin: metallb, metallb: {}, haproxy: {}}
   gateway: {plugin: traefik, traefik: {}}
