@@ -28,6 +28,7 @@ class Guestbook:
     def __init__(self, cluster: Cluster, tell: Callable[[str], None] = lambda text: None) -> None:
         self.cluster, self.tell = cluster, tell
         self.deployer = cluster.masters[0]
+        self.visitors: Loop | None = None  # the last loop of visits
         self.workers = [node for node in cluster.nodes if "worker" in node.roles]
 
     # --- kubectl --------------------------------------------------------------------------------------------------
@@ -96,7 +97,9 @@ class Guestbook:
         written: dict[str, Any] = json.loads(reply)
         return written
 
-    def visits(self, *nodes: Machine, paths: tuple[str, ...] = ("/api",), every: float = 0.05, threads: int = 2) -> Loop:
+    def visits(
+        self, *nodes: Machine, paths: tuple[str, ...] = ("/api",), every: float = 0.05, threads: int = 2
+    ) -> Loop:
         """
         A loop of visitors that come to the nodes in turn (to all that have a kubelet, when none is named).
 
@@ -110,7 +113,8 @@ class Guestbook:
             begin, text = time.monotonic(), fetch(url)
             return begin, json.loads(text) if path == "/api" else None
 
-        return Loop(visit, every=every, threads=threads)
+        self.visitors = Loop(visit, every=every, threads=threads)
+        return self.visitors
 
     # --- Salt -----------------------------------------------------------------------------------------------------
 

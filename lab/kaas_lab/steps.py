@@ -1,5 +1,5 @@
 """
-What the demo shows, step by step: each function does one thing to the guestbook under visitors, measures, and puts it back.
+What the demo shows: each function does one thing to the guestbook under visitors, measures, and puts it back.
 
 A step takes a Guestbook and returns its figures ``{what: value}``; AssertionError or LabError when the cluster does not
 do what the step promises. The tests call the same functions (tests/lab/test_60_demo.py).
@@ -187,10 +187,15 @@ def scale(book: Guestbook) -> Figures:
     idle = next(app for app in FRONTENDS.values() if app != live)
     low = {app: book.scaler(app)["spec"]["minReplicas"] for app in (live, idle)}
 
+    told = dict(low)
+
     def wanted(app: str) -> int:
         status = book.scaler(app)["status"]
         if not status.get("currentMetrics"):
             raise NotYet(f"{app}: no metrics yet: {json.dumps(status.get('conditions'))[:500]}")
+        if status["desiredReplicas"] != told[app]:
+            told[app] = status["desiredReplicas"]
+            book.tell(f"the autoscaler of {app} wants {told[app]} pods")
         return int(status["desiredReplicas"])
 
     def quiet() -> bool:
@@ -198,7 +203,8 @@ def scale(book: Guestbook) -> Figures:
 
     eventually(quiet, SHRUNK_WITHIN, "the autoscalers to know the load and to want their minimum", 2)
     preview = "/api/v1/namespaces/demo/services/frontend-preview:http/proxy/memory?mb=64&ms=20000"
-    began, grown = time.monotonic(), {}
+    began = time.monotonic()
+    grown: dict[str, float] = {}
 
     def more() -> bool:
         for app in low:
@@ -305,8 +311,8 @@ def switched(book: Guestbook, loop: Loop, colour: str) -> float:
 
 def tidy(book: Guestbook) -> Figures:
     """Salt finds nothing to change: the cluster is what its file describes."""
-    book.complete()
     book.salt()
+    book.complete()
     left = book.salt(test=True)
     assert not left, f"Salt would still change {left}"
     return {"changes that Salt would make": 0}

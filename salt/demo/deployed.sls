@@ -129,7 +129,6 @@ demo-deployed:
           metadata: {name: database, namespace: demo, labels: {app: database}}
           spec:
             type: ClusterIP
-            clusterIP: None
             selector: {app: database}
             ports:
               - {name: redis, port: 6379, targetPort: redis, protocol: TCP}
