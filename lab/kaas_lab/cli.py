@@ -244,7 +244,7 @@ def status(cluster: Cluster) -> int:
         say(f"kubectl:    lab/lab {option}kubectl get nodes    or    export KUBECONFIG=$PWD/{relative}")
         url = kube.demo_url(cluster)
         if url:
-            say(f"demo:       {url}")
+            say(f"demo:       {url}    its story: lab/lab {option}demo")
         say(f"a machine:  lab/lab {option}exec {cluster.nodes[0].name} systemctl status")
         say(f"Salt:       lab/lab {option}salt '*' test.ping")
     return 0

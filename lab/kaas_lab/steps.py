@@ -45,7 +45,20 @@ def deploy(book: Guestbook) -> Figures:
     reply = json.loads(fetch(book.url("/api")))
     front, back = reply["pod"], reply["backend"]["pod"]
     book.tell(f"front end {front} on {reply['node']} asked back end {back} on {reply['backend']['node']} by its name")
-    return {"live": book.live(), "version": reply["version"], "entries": len(book.entries())}
+    figures = {"live": book.live(), "version": reply["version"], "entries": len(book.entries())}
+    if book.get("service", "frontend")["spec"]["type"] == "LoadBalancer":
+        figures["address of the load balancer"] = eventually(lambda: balanced(book), 90, "the load balancer's address")
+    return figures
+
+
+def balanced(book: Guestbook) -> str:
+    """The address that a load balancer gave the front end, once it answers there; NotYet without one."""
+    given = book.get("service", "frontend").get("status", {}).get("loadBalancer", {}).get("ingress") or []
+    if not given:
+        raise NotYet("the Service frontend has no address yet")
+    address = str(given[0].get("ip") or given[0].get("hostname"))
+    json.loads(fetch(f"http://[{address}]/api" if ":" in address else f"http://{address}/api"))
+    return address
 
 
 def write(book: Guestbook, count: int = 5) -> Figures:
@@ -240,7 +253,8 @@ def rolling_update(book: Guestbook) -> Figures:
     before, other = book.image(live), book.image(idle)
     container = {"backend": "backend", live: "frontend"}
     figures: Figures = {}
-    with book.visits(paths=("/", "/api"), every=0.03) as loop:
+    with contextlib.ExitStack() as undo, book.visits(paths=("/", "/api"), every=0.03) as loop:
+        undo.callback(book.salt)  # whatever happens
         eventually(lambda: len(loop.attempts) > 20, 20, "the first visitors")
         began = time.monotonic()
         for name, part in container.items():
@@ -251,6 +265,7 @@ def rolling_update(book: Guestbook) -> Figures:
         book.tell("updated; now Salt makes it what the cluster file says")
         began = time.monotonic()
         changed = book.salt()
+        undo.pop_all()
         assert changed == ["demo-deployed"], f"Salt changed {changed}"
         eventually(lambda: book.available(*container), ROLLED_WITHIN, f"the way back to {before}", 0.5)
         figures["seconds until back"] = round(time.monotonic() - began, 1)

@@ -222,3 +222,16 @@ def test_an_entry_that_is_not_there_is_noticed(monkeypatch):
     monkeypatch.setattr(book, "sign", lambda name, text: {"number": 1})
     with pytest.raises(AssertionError, match="written but not there"):
         steps.write(book)
+
+
+def test_the_load_balancers_address_is_waited_for_and_asked(monkeypatch):
+    asked = []
+    monkeypatch.setattr(steps, "fetch", lambda url: asked.append(url) or "{}")
+    book = Answers({"service": {"status": {"loadBalancer": {}}}})
+    with pytest.raises(NotYet, match="no address yet"):
+        steps.balanced(book)
+    book.table["service"]["status"]["loadBalancer"] = {"ingress": [{"ip": "172.28.0.200"}]}
+    assert steps.balanced(book) == "172.28.0.200"
+    book.table["service"]["status"]["loadBalancer"] = {"ingress": [{"ip": "fd00::1"}]}
+    assert steps.balanced(book) == "fd00::1"
+    assert asked == ["http://172.28.0.200/api", "http://[fd00::1]/api"]
