@@ -5,8 +5,8 @@ import shutil
 import subprocess
 
 import pytest
-from kaas_lab import cluster as clusters
 from kaas_lab import cli, steps, story
+from kaas_lab import cluster as clusters
 from kaas_lab.errors import LabError
 from kaas_lab.guestbook import Guestbook
 from kaas_lab.paths import CLUSTERS, ROOT
@@ -218,7 +218,7 @@ def test_a_failed_visit_is_noticed():
 def test_an_entry_that_is_not_there_is_noticed(monkeypatch):
     book = Answers({})
     monkeypatch.setattr(book, "complete", lambda: None)
-    monkeypatch.setattr(book, "entries", lambda: [])
+    monkeypatch.setattr(book, "entries", list)
     monkeypatch.setattr(book, "sign", lambda name, text: {"number": 1})
     with pytest.raises(AssertionError, match="written but not there"):
         steps.write(book)
