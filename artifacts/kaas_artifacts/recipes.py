@@ -11,7 +11,7 @@ import yaml
 from .errors import BuildError
 
 RECIPE_KEYS = {"module", "packages", "ldflags", "tags", "cgo", "system", "artifact", "optional", "folder", "source",
-               "pin", "generate", "generator"}
+               "pin", "generate", "generator", "tests"}
 GENERATED = {"crds", "files"}
 IMAGE_KEYS = {"component", "ref", "files", "packages", "links", "texts", "dirs", "entrypoint", "cmd", "env", "user",
               "workdir", "optional", "version_of"}
@@ -43,11 +43,12 @@ class Recipe:
     pin: dict[str, Any] = field(default_factory=dict)
     generate: dict[str, Generated] = field(default_factory=dict)
     generator: bool = False
+    tests: dict[str, str] = field(default_factory=dict)
 
     @property
     def outputs(self) -> list[str]:
         """Names of the files that the recipe puts into the repository."""
-        return [*self.packages, *self.generate]
+        return [*self.packages, *self.tests, *self.generate]
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ def load_recipes(path: Path) -> dict[str, Recipe]:
             generate={file: _generated(f"{path}: {name}: {file}", source)
                       for file, source in data.get("generate", {}).items()},
             generator=bool(data.get("generator")),
+            tests=dict(data.get("tests", {})),
         )
     return found
 

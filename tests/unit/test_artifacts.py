@@ -694,7 +694,7 @@ def test_an_image_of_packages(packages, tmp_path):
 
 
 def test_a_link_is_part_of_the_images_key(packages):
-    state, put = packages
+    state, _ = packages
     image = picture(files={}, packages=("server",))
     before = images.key_of(image, oci.contents(image, {}, state), "amd64")
     (state / "debs/server/usr/bin/alias").unlink()
