@@ -739,11 +739,22 @@ def token_facts_are_clear(cluster, _facts):
             seen.add(fact["key"])
 
 
-# Beginnings of the names that the cluster gives rights to.
-TRUSTED_NAMES = {
-    "username": ("system:", "kube-apiserver-kubelet-client", "flannel:"),
-    "groups": ("system:", "kubeadm:", "flannel"),
-}
+# Beginnings of the names that the cluster gives rights to, besides those of plug-ins.
+TRUSTED_NAMES = {"username": ("system:", "kube-apiserver-kubelet-client"), "groups": ("system:", "kubeadm:")}
+
+
+def _plugins(cluster):
+    """Yield ``(name, content of its file)`` of all plug-ins, chosen or not: another may be chosen tomorrow."""
+    for one in cluster["plugins"].values():
+        yield from one["known"].items()
+
+
+def _trusted(cluster):
+    """Return :data:`TRUSTED_NAMES` with the users and groups of the plug-ins' certificates."""
+    rows = [row for _, data in _plugins(cluster) for row in data.get("certificates", {}).values()]
+    users = tuple(row["cn"].partition("{node}")[0] for row in rows)
+    groups = tuple(group for row in rows for group in row.get("o", []))
+    return {"username": TRUSTED_NAMES["username"] + users, "groups": TRUSTED_NAMES["groups"] + groups}
 
 
 @check(acknowledgeable=True)
@@ -751,7 +762,7 @@ def issuers_cannot_name_the_system(cluster, _facts):
     """JWT users and groups: a prefix, or a rule, keeps an issuer from handing out names that the cluster trusts."""
     for path, entry in _issuers(cluster):
         rules = " ".join(rule["expression"] for rule in entry.get("userValidationRules", []))
-        for kind, trusted in TRUSTED_NAMES.items():
+        for kind, trusted in _trusted(cluster).items():
             mapping = entry["claimMappings"].get(kind)
             if mapping is None:
                 continue
@@ -788,18 +799,20 @@ def bindings_are_unique(cluster, _facts):
 
 
 # Bindings of Kubernetes and of the formula; one of the same name would replace it.
-OWN_BINDINGS = ("system:", "kubeadm:", "kaas:", "metrics-server:", "flannel:")
-OWN_NAMES = {"cluster-admin", "flannel", "metrics-server-auth-reader"}
+OWN_BINDINGS = ("system:", "kubeadm:", "kaas:", "metrics-server:")
+OWN_NAMES = {"cluster-admin", "metrics-server-auth-reader"}
 
 
 @check()
 def bindings_have_names_of_their_own(cluster, _facts):
     """Role bindings: their names are not those of Kubernetes' and the formula's own bindings."""
+    plugins = {name for name, _ in _plugins(cluster)}
     for path, binding in _bindings(cluster):
-        if binding["name"].startswith(OWN_BINDINGS) or binding["name"] in OWN_NAMES:
+        name = binding["name"]
+        if name.startswith(OWN_BINDINGS) or name in OWN_NAMES or name.partition(":")[0] in plugins:
             yield (
                 f"{path}.name",
-                f"{binding['name']} is a binding of the cluster itself, which it would replace: use another",
+                f"{name} is a binding of the cluster itself, which it would replace: use another",
             )
 
 

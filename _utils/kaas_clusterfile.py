@@ -63,8 +63,8 @@ def needs():
 def tables(utils, roots):
     """Return what cluster files are read with, the argument ``known`` of the functions below.
 
-    ``utils``, ``roots``, ``schema`` (a validator), ``defaults``, ``versions``, ``fields``; ``plugins`` and ``read``
-    fill up with what was read.
+    ``utils``, ``roots``, ``schema`` (a validator), ``defaults``, ``versions``, ``fields``, ``plugins`` (``{kind: {name:
+    content of its file}}``); ``read`` fills up with what was read.
     """
     return {
         "utils": utils,
@@ -73,9 +73,21 @@ def tables(utils, roots):
         "defaults": table(roots, "defaults.yaml"),
         "versions": table(roots, "versions.yaml"),
         "fields": _fields(roots),
-        "plugins": {},
+        "plugins": {kind: _plugins(roots, kind) for kind in utils["kaas_schema.plugins"]()},
         "read": {},
     }
+
+
+def _plugins(roots, kind):
+    """Return ``{name: content}`` of the files ``data/plugins/<kind>/<name>.yaml``; of a name, the first root's wins."""
+    found: dict[str, dict] = {}
+    for root in roots:
+        folder = os.path.join(root, "data", "plugins", kind)
+        for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            name, suffix = os.path.splitext(entry)
+            if suffix == ".yaml" and name not in found:
+                found[name] = table(roots, f"plugins/{kind}/{entry}")
+    return found
 
 
 def _fields(roots):
@@ -84,16 +96,21 @@ def _fields(roots):
 
 
 def complete(known, document):
-    """Return the cluster of a document that the schema accepts, over its defaults and those of its plug-ins."""
+    """Return the cluster of a document that the schema accepts, over its defaults and those of its plug-ins.
+
+    Its key ``plugins``, which no file can have, is ``{kind: {"name": the chosen one or None, "known": {name: content of
+    its file}}}``.
+    """
     utils = known["utils"]
     cluster = utils["kaas_topology.merge"](known["defaults"], document["cluster"])
+    plugins = {}
     for kind, (place, key) in utils["kaas_schema.plugins"]().items():
-        name = cluster[place][key]
-        if (kind, name) not in known["plugins"]:
-            known["plugins"][kind, name] = table(known["roots"], f"plugins/{kind}/{name}.yaml")
-        defaults = known["plugins"][kind, name]["defaults"]
-        cluster = utils["kaas_topology.merge"]({place: {name: defaults}}, cluster)
-    return cluster
+        name = cluster[place].get(key)
+        plugins[kind] = {"name": name, "known": known["plugins"][kind]}
+        if name is not None:
+            defaults = known["plugins"][kind][name]["defaults"]
+            cluster = utils["kaas_topology.merge"]({place: {name: defaults}}, cluster)
+    return {**cluster, "plugins": plugins}
 
 
 def read(known, path):

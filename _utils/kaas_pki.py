@@ -5,7 +5,8 @@ Pure functions over PEM text and plain data. The same table (:data:`PURPOSES`) t
 lists, the CA minion what it may grant, and the node what it must find on its disk.
 
 A *topology* is ``{name, domain, api: {address}, network: {services, plugin}, nodes: {name: {id, address, roles}}}``,
-optionally with ``certificates: {days, renew_before_days}``.
+optionally with ``certificates: {days, renew_before_days}`` and ``purposes``, the rows that the cluster's plug-ins add
+to :data:`PURPOSES`.
 A *policy* is ``{ca, common_name, organization, usages, dns, ip, days, renew_before_days, cert, key, ca_file, owner}``:
 everything about one certificate except its public key, so that a requester has nothing to choose.
 """
@@ -166,15 +167,6 @@ PURPOSES: dict[str, dict] = {
         "usages": [CLIENT],
         "file": f"{KUBERNETES}/kube-proxy",
     },
-    "flannel": {
-        "roles": ["master", "worker"],
-        "plugin": "flannel",
-        "ca": "kubernetes",
-        "cn": "flannel:{node}",
-        "o": ["flannel"],
-        "usages": [CLIENT],
-        "file": f"{KUBERNETES}/flannel",
-    },
 }
 
 # Authorities whose certificate a role needs without one of its own: haproxy verifies the apiservers that it asks.
@@ -240,11 +232,10 @@ def policies(topology, node):
     names.
     """
     entry = topology["nodes"][node]
-    plugin = (topology.get("network") or {}).get("plugin")
     lifetime = topology.get("certificates") or {}
     result = {}
-    for purpose, row in PURPOSES.items():
-        if not set(row["roles"]) & set(entry["roles"]) or row.get("plugin", plugin) != plugin:
+    for purpose, row in {**topology.get("purposes", {}), **PURPOSES}.items():
+        if not set(row["roles"]) & set(entry["roles"]):
             continue
         dns, ip = _SANS[row["sans"]](topology, node, entry) if "sans" in row else ([], [])
         result[purpose] = {

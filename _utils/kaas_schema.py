@@ -14,8 +14,13 @@ from jsonschema.validators import extend
 
 MAX_FINDINGS = 100
 # Where the plug-ins of a kind are chosen and set up: (object in ``cluster``, key that names the plug-in). The settings
-# of plug-in X lie beside that key, under X.
-PLUGINS = {"sdn": ("network", "plugin"), "providers": ("provider", "name")}
+# of plug-in X lie beside that key, under X. The order is the one in which a cluster is built up.
+PLUGINS = {
+    "providers": ("provider", "name"),
+    "sdn": ("network", "plugin"),
+    "balancers": ("balancer", "plugin"),
+    "gateways": ("gateway", "plugin"),
+}
 
 
 def _pattern(_validator, pattern, instance, _schema):
@@ -55,13 +60,14 @@ def assemble(base, fragments, defaults):
     base
         ``pillar/data/schema.yaml``.
     fragments
-        ``{kind: {name: {"description", "schema", "defaults"}}}``, the files ``pillar/data/plugins/<kind>/<name>.yaml``.
+        ``{kind: {name: {"description", "schema", "defaults", ...}}}``, the files
+        ``pillar/data/plugins/<kind>/<name>.yaml``.
     defaults
         ``pillar/data/defaults.yaml``.
     """
     cluster = base["properties"]["cluster"]
     for kind, (place, key) in PLUGINS.items():
-        cluster = _plugged(cluster, place, key, fragments[kind], defaults[place][key])
+        cluster = _plugged(cluster, place, key, fragments[kind], defaults[place].get(key))
         defaults = {**defaults, place: {**defaults[place], **{n: f["defaults"] for n, f in fragments[kind].items()}}}
     cluster = _with_defaults(cluster, defaults)
     whole = {**base, "properties": {**base["properties"], "cluster": cluster}}

@@ -1,7 +1,8 @@
 """From a validated cluster file to what one node needs. Pure functions; no Salt, no I/O.
 
 cluster
-    The value of the key ``cluster`` of ``pillar/clusters/<name>.sls`` merged over ``pillar/data/defaults.yaml``.
+    The value of the key ``cluster`` of ``pillar/clusters/<name>.sls`` merged over its defaults, with its ``plugins``
+    (``kaas_clusterfile.complete``).
 topology
     The public part of a cluster that the CA minion needs as well (see :func:`topology`).
 """
@@ -43,7 +44,6 @@ KUBERNETES_PROGRAMS = {
     "kubelet",
     "kube-proxy",
 }
-PLUGIN_ARTIFACTS = {"flannel": {"flannel": ["flanneld"]}}
 # TLS 1.2 with forward secrecy and authenticated encryption only, by Go's names; those of TLS 1.3 are not to be chosen.
 TLS_CIPHER_SUITES = [
     f"TLS_ECDHE_{key}_WITH_{cipher}"
@@ -67,6 +67,39 @@ def merge(base, over):
     for key, value in over.items():
         merged[key] = merge(base[key], value) if key in base else value
     return merged
+
+
+def plugins(cluster):
+    """Yield ``(kind, name, content of its file)`` of the plug-ins that the cluster has chosen."""
+    for kind, one in cluster["plugins"].items():
+        if one["name"] is not None:
+            yield kind, one["name"], one["known"][one["name"]]
+
+
+# State files of a plug-in, for each the file that undoes it. `running` is what lives on a machine, `deployed` what
+# lives in the Kubernetes API; `available` only waits.
+UNDO = {"running": "absent", "deployed": "undeployed", "available": None}
+
+
+def plugin_states(cluster, node):
+    """Return ``{step: [state file, ...]}``: what ``node`` includes of plug-ins, in the steps of a highstate.
+
+    ``undone`` takes away what the other plug-ins of a kind may have left here, so that a change of plug-in needs no
+    hand. ``network`` is what the network has in the API, which comes before everything else; ``running``, ``deployed``
+    and ``available`` are the files of these names. A plug-in's file says which of its state files belong to which
+    groups of :func:`node_groups`.
+    """
+    groups = node_groups(cluster, node)
+    found: dict[str, list[str]] = {"undone": [], "network": [], "running": [], "deployed": [], "available": []}
+    for kind, one in cluster["plugins"].items():
+        for name, data in one["known"].items():
+            for state in [state for state, holders in data["states"].items() if groups & set(holders)]:
+                if name == one["name"]:
+                    step = "network" if (kind, state) == ("sdn", "deployed") else state
+                    found[step].append(f"{kind}.{name}.{state}")
+                elif UNDO[state]:
+                    found["undone"].append(f"{kind}.{name}.{UNDO[state]}")
+    return found
 
 
 def minion_ids(cluster):
@@ -136,6 +169,9 @@ def topology(cluster):
         "api": api(cluster),
         "network": network(cluster),
         "certificates": cluster["certificates"],
+        "purposes": {
+            purpose: row for _, _, data in plugins(cluster) for purpose, row in data.get("certificates", {}).items()
+        },
         "nodes": {
             name: {"id": ids[name], "address": node["address"], "roles": list(node["roles"])}
             for name, node in cluster["nodes"].items()
@@ -143,14 +179,23 @@ def topology(cluster):
     }
 
 
+def node_groups(cluster, node):
+    """Return what tables call a node: its roles, ``kubelet`` where one runs, ``deployer`` for the first master."""
+    groups = set(cluster["nodes"][node]["roles"])
+    if groups & KUBELET_ROLES:
+        groups.add("kubelet")
+    if node == next(iter(with_role(cluster, "master")), None):
+        groups.add("deployer")
+    return groups
+
+
 def node_artifacts(cluster, node):
     """Return ``{component: [file, ...]}`` that ``node`` installs."""
-    roles = set(cluster["nodes"][node]["roles"])
+    groups = node_groups(cluster, node)
     wanted: dict[str, list[str]] = {}
-    groups = [role for role in ("etcd", "master") if role in roles] + (["kubelet"] if roles & KUBELET_ROLES else [])
-    tables = [ROLE_ARTIFACTS[group] for group in groups]
-    if "kubelet" in groups:
-        tables.append(PLUGIN_ARTIFACTS.get(cluster["network"]["plugin"], {}))
+    tables = [ROLE_ARTIFACTS[group] for group in ROLE_ARTIFACTS if group in groups]
+    for _, _, data in plugins(cluster):
+        tables += [table for group, table in data.get("artifacts", {}).items() if group in groups]
     for table in tables:
         for component, files in table.items():
             wanted[component] = sorted({*wanted.get(component, []), *files})
@@ -195,7 +240,6 @@ KUBECONFIGS = {
     "scheduler": ({"master"}, f"{PKI}/scheduler", True),
     "kubelet": (KUBELET_ROLES, "/var/lib/kubelet/pki/kubelet-client", False),
     "kube-proxy": (KUBELET_ROLES, f"{PKI}/kube-proxy", False),
-    "flannel": (KUBELET_ROLES, f"{PKI}/flannel", False),
 }
 
 
@@ -203,8 +247,11 @@ def kubeconfigs(cluster, node):
     """Return ``{user: kubeconfig}`` of a node. They name certificates by path, so renewal leaves them be."""
     roles = set(cluster["nodes"][node]["roles"])
     found = {}
-    for user, (holders, certificate, local) in KUBECONFIGS.items():
-        if not holders & roles or (user in PLUGIN_ARTIFACTS and user != cluster["network"]["plugin"]):
+    rows = dict(KUBECONFIGS)
+    for purpose, row in topology(cluster)["purposes"].items():
+        rows[purpose] = (set(row["roles"]), row["file"], False)
+    for user, (holders, certificate, local) in rows.items():
+        if not holders & roles:
             continue
         found[user] = {
             "apiVersion": "v1",
@@ -234,12 +281,14 @@ def images(cluster, words, digests):
     ``pause``: containerd protects that image from garbage collection by its reference, which it keeps without the tag.
     """
     found = {}
-    for name, template in IMAGES.items():
-        if name in ("pause", "coredns") or name in cluster["addons"]:
-            tagged = template.format(**words)
-            digest = digests.get(tagged)
-            name_kept = tagged.rpartition(":")[0] if name == "pause" else tagged
-            found[name] = f"{name_kept}@{digest}" if digest else tagged
+    templates = {name: text for name, text in IMAGES.items() if name in ("pause", "coredns", *cluster["addons"])}
+    for _, _, data in plugins(cluster):
+        templates.update(data.get("images", {}))
+    for name, template in templates.items():
+        tagged = template.format(**words)
+        digest = digests.get(tagged)
+        name_kept = tagged.rpartition(":")[0] if name == "pause" else tagged
+        found[name] = f"{name_kept}@{digest}" if digest else tagged
     return found
 
 
@@ -271,6 +320,9 @@ def derive(cluster, node, table, source, digests=()):
         "registries": cluster["registries"],
         "kubeconfigs": kubeconfigs(cluster, node),
         "settings": {name: cluster[name] for name in ("kubelet", "kube_proxy", "containerd")},
+        "plugins": plugin_states(cluster, node),
+        "balancer": cluster["balancer"],
+        "gateway": cluster["gateway"],
         "tls_cipher_suites": TLS_CIPHER_SUITES,
     }
     if {"etcd", "master"} & set(roles):

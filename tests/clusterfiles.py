@@ -43,6 +43,16 @@ def patched(document, change):
     return result
 
 
+# What a plug-in cannot do without, as it has no default: {(place, plug-in): settings, made from the cluster}.
+NEEDED: dict = {}
+
+
+def choosing(cluster, place, key, plugin):
+    """Return what is merged over a cluster so that it chooses a plug-in, with the settings that this one must have."""
+    settings = {plugin: NEEDED[place, plugin](cluster)} if (place, plugin) in NEEDED else {}
+    return {place: {key: plugin, **settings}}
+
+
 def said(folder, content, neighbours=(), tables=None):
     """Return ``(cluster or None, lines)`` for a file ``good.sls`` below ``folder`` with this text or document.
 

@@ -35,13 +35,20 @@ def read_cluster(name):
     return yaml.safe_load((ROOT / "pillar" / "clusters" / f"{name}.sls").read_text(encoding="utf-8"))
 
 
+def plugin(kind, name):
+    """Return the content of a plug-in's data file."""
+    return yaml.safe_load((DATA / "plugins" / kind / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
 def write_index(path):
     """Write an artifact index that has every file of every version of the table, with made-up sums; return its path."""
     import kaas_topology
 
     table = yaml.safe_load((DATA / "versions.yaml").read_text(encoding="utf-8"))
     index = {}
-    groups = [*kaas_topology.ROLE_ARTIFACTS.values(), *kaas_topology.PLUGIN_ARTIFACTS.values()]
+    plugins = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in DATA.glob("plugins/*/*.yaml")]
+    of_plugins = [table for plugin in plugins for table in plugin.get("artifacts", {}).values()]
+    groups = [*kaas_topology.ROLE_ARTIFACTS.values(), *of_plugins]
     for row in table["kubernetes"].values():
         for group in groups:
             for component, files in group.items():

@@ -3,9 +3,11 @@ include:
   - formula.synced
   - kubelet.absent
   - containerd.emptied
-  - sdn.flannel.absent
+  # All plug-ins', whichever the node had.
+  - sdn.*.absent
   - kube-proxy.absent
   - containerd.absent
+  - cni-plugins.absent
   - kubectl.absent
   - kube-scheduler.absent
   - kube-controller-manager.absent

@@ -17,21 +17,33 @@ include:
   - kubectl.configured
 {% if kaas.deployer %}
   - rbac.deployed
-  - sdn.{{ kaas.cluster.network.plugin }}.deployed
+{% for sls in kaas.plugins.network %}
+  - {{ sls }}
+{% endfor %}
 {% endif %}
+  - cni-plugins.installed
   - containerd.running
   - kubelet.running
   - kube-proxy.running
-  - sdn.{{ kaas.cluster.network.plugin }}.running
+{% for sls in kaas.plugins.undone + kaas.plugins.running %}
+  - {{ sls }}
+{% endfor %}
 {% if kaas.deployer %}
   - nodes.deployed
   - coredns.deployed
+{% for sls in kaas.plugins.deployed %}
+  - {{ sls }}
+{% endfor %}
 {% for addon in kaas.addons %}
   - {{ addon }}.deployed
 {% endfor %}
   - bindings.deployed
   # Everything is under way: now wait for it.
-{% for addon in ['coredns'] + kaas.addons %}
+  - coredns.available
+{% for sls in kaas.plugins.available %}
+  - {{ sls }}
+{% endfor %}
+{% for addon in kaas.addons %}
   - {{ addon }}.available
 {% endfor %}
 {% endif %}

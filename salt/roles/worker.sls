@@ -1,7 +1,10 @@
 include:
   - node.prepared
   - pki.configured
+  - cni-plugins.installed
   - containerd.running
   - kubelet.running
   - kube-proxy.running
-  - sdn.{{ pillar.kaas.cluster.network.plugin }}.running
+{% for sls in pillar.kaas.plugins.undone + pillar.kaas.plugins.running %}
+  - {{ sls }}
+{% endfor %}

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import testinfra
 import yaml
+from clusterfiles import patched
 from kaas_lab import cluster as clusters
 from kaas_lab import kube, machines, saltrun, summary
 from kaas_lab.paths import CLUSTERS, ROOT, kubeconfig
@@ -193,6 +194,16 @@ class Laboratory:
             yield
         finally:
             self.exec(machine, "umount", "--lazy", path)
+
+    def edited(self, change):
+        """
+        Within the context, Salt's master sees the cluster file with a change of the key `cluster`; no highstate is run.
+
+        change: a JSON merge patch (RFC 7386), so that None takes a key away.
+        """
+        document = patched(self.file.raw, {"cluster": change})
+        path = f"/srv/kaas/pillar/clusters/{self.name}.sls"
+        return self.replaced("salt", path, yaml.safe_dump(document, sort_keys=False))
 
     def _remove_mounts(self, machine):
         """Undo what a killed test run left mounted."""

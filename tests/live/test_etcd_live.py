@@ -47,7 +47,7 @@ def topology(addresses):
         "domain": "cluster.local",
         "ca": "ca",
         "api": {"address": "127.0.10.100", "port": 8443},
-        "network": {"services": "10.96.0.0/16", "plugin": "flannel"},
+        "network": {"services": "10.96.0.0/16"},
         "nodes": {
             name: {"id": f"{name}.demo", "address": address, "roles": ["etcd"]} for name, address in addresses.items()
         },

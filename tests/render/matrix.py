@@ -1,6 +1,7 @@
-"""What the state files are rendered for: topologies × providers × SDN plug-ins, and each other choice of the schema.
+"""What the state files are rendered for: topologies, each plug-in on clusters of every shape, and each other choice.
 
 A topology is a cluster file of ``pillar/clusters`` or ``pillar/examples``; all of them are found, none is listed here.
+A plug-in is tried, as its file's defaults have it, on the clusters of the lab, which have every role alone and together.
 Of nodes that differ in name and address alone one is taken: their pillar has the same keys, so the hundred nodes of a
 large cluster render as their few kinds do. Choices that one component reads (proxy mode, flannel back end, ...) are
 tried on the smallest topology only, whose one node is everything at once: nothing else reads them.
@@ -10,11 +11,14 @@ import copy
 import functools
 import json
 
+import clusterfiles
 import formula
+import kaas_schema
 import kaas_topology
 import yaml
 
 FOLDERS = ("clusters", "examples")
+LAB = ("demo", "mini", "split")
 SMALLEST = "mini"
 # Choices that no enumeration of the schema lists: {name: what is merged over the smallest topology's cluster}.
 CHOICES = {
@@ -77,16 +81,13 @@ def cases():
     The name of each cluster is its case's, so that each has its own file and pillar.
     """
     choices = dict(enumerations(*schema()))
-    providers = choices.pop(("provider", "name"))
-    plugins = choices.pop(("network", "plugin"))
-    found = {}
-    for name, cluster in topologies().items():
-        for provider in providers:
-            for plugin in plugins:
-                own = {"provider": {"name": provider}, "network": {"plugin": plugin}}
-                merged = kaas_topology.merge(cluster, own)
-                unusual = [word for word, first in ((provider, providers[0]), (plugin, plugins[0])) if word != first]
-                found["-".join([name, *unusual])] = merged
+    found = dict(topologies())
+    for place, key in kaas_schema.PLUGINS.values():
+        for plugin in choices.pop((place, key)):
+            for name in LAB:
+                if found[name].get(place, {}).get(key) != plugin:
+                    own = clusterfiles.choosing(found[name], place, key, plugin)
+                    found[f"{name}-{plugin}"] = kaas_topology.merge(found[name], own)
     small, other = topologies()[SMALLEST], {}
     for path, values in choices.items():
         for value in values:

@@ -5,6 +5,7 @@ import os
 import stat
 import time
 
+import formula
 import kaas_pki
 import pytest
 from cryptography import x509
@@ -20,7 +21,8 @@ def cluster(name, nodes):
         "domain": "cluster.local",
         "ca": "ca",
         "api": {"address": "172.28.0.100", "port": 8443},
-        "network": {"services": "10.96.0.0/16", "plugin": "flannel"},
+        "network": {"services": "10.96.0.0/16"},
+        "purposes": formula.plugin("sdn", "flannel")["certificates"],
         "nodes": {
             node: {"id": identifier, "address": f"172.28.0.{number}", "roles": roles}
             for number, (node, (identifier, roles)) in enumerate(nodes.items(), 11)

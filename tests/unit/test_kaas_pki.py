@@ -5,6 +5,7 @@ import ipaddress
 import json
 import stat
 
+import formula
 import kaas_pki
 import pytest
 from cryptography import x509
@@ -31,7 +32,8 @@ def topology(**changes):
         "domain": "cluster.local",
         "ca": "ca",
         "api": {"address": "172.28.0.100", "port": 8443, "vip": True},
-        "network": {"services": "10.96.0.0/16", "plugin": "flannel"},
+        "network": {"services": "10.96.0.0/16"},
+        "purposes": formula.plugin("sdn", "flannel")["certificates"],
         "nodes": {
             name: {"id": f"{name}.demo", "address": address, "roles": roles} for name, (address, roles) in nodes.items()
         },
@@ -54,19 +56,27 @@ MASTER = {
 
 
 @pytest.mark.parametrize(
-    ("node", "plugin", "purposes"),
+    ("node", "plugins", "purposes"),
     [
-        pytest.param("e1", "flannel", ETCD, id="etcd alone runs no agent"),
-        pytest.param("lb1", "flannel", set(), id="a load balancer proves itself to nobody"),
-        pytest.param("w1", "flannel", AGENTS, id="worker"),
-        pytest.param("w1", "none", AGENTS - {"flannel"}, id="worker without flannel"),
-        pytest.param("m1", "flannel", ETCD | MASTER | AGENTS, id="stacked master"),
-        pytest.param("n1", "flannel", ETCD | MASTER | AGENTS, id="one node with every role"),
+        pytest.param("e1", ["flannel"], ETCD, id="etcd alone runs no agent"),
+        pytest.param("lb1", ["flannel"], set(), id="a load balancer proves itself to nobody"),
+        pytest.param("w1", ["flannel"], AGENTS, id="worker"),
+        pytest.param("w1", [], AGENTS - {"flannel"}, id="worker without flannel"),
+        pytest.param("m1", ["flannel"], ETCD | MASTER | AGENTS, id="stacked master"),
+        pytest.param("n1", ["flannel"], ETCD | MASTER | AGENTS, id="one node with every role"),
     ],
 )
-def test_purposes_follow_the_roles(node, plugin, purposes):
-    network = {"services": "10.96.0.0/16", "plugin": plugin}
-    assert set(kaas_pki.policies(topology(network=network), node)) == purposes
+def test_purposes_follow_the_roles(node, plugins, purposes):
+    rows = {purpose: row for name in plugins for purpose, row in formula.plugin("sdn", name)["certificates"].items()}
+    assert set(kaas_pki.policies(topology(purposes=rows), node)) == purposes
+
+
+def test_a_plug_in_cannot_replace_a_purpose_of_kubernetes():
+    """Nor by accident give the apiserver another name."""
+    rows = {"admin": {**formula.plugin("sdn", "flannel")["certificates"]["flannel"], "cn": "nobody"}}
+    found = kaas_pki.policies(topology(purposes=rows), "m1")
+    assert found["admin"]["common_name"] == "kubernetes-admin"
+    assert "admin" not in kaas_pki.policies(topology(), "w1")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +139,7 @@ def test_names_of_the_apiserver_cover_every_way_to_it():
         pytest.param({"api": {"address": "api.example.org"}}, "api.example.org", None, id="balancer by name"),
         pytest.param({"api": {}}, None, None, id="no address of its own"),
         pytest.param(
-            {"network": {"services": "10.96.0.0/16,fd00:96::/112", "plugin": "flannel"}}, None, "fd00:96::1", id="dual"
+            {"network": {"services": "10.96.0.0/16,fd00:96::/112"}}, None, "fd00:96::1", id="dual"
         ),
     ],
 )

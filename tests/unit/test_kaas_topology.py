@@ -1,17 +1,18 @@
 """What is derived from a cluster file: addresses, versions, taints, labels, kubeconfigs."""
 
+import clusterfiles
 import formula
+import kaas_clusterfile
 import kaas_topology
 import pytest
 import yaml
 
 TABLE = yaml.safe_load((formula.DATA / "versions.yaml").read_text(encoding="utf-8"))
-DEFAULTS = yaml.safe_load((formula.DATA / "defaults.yaml").read_text(encoding="utf-8"))
 
 
 def cluster(name, **over):
     document = formula.read_cluster(name)["cluster"]
-    return kaas_topology.merge(kaas_topology.merge(DEFAULTS, document), over)
+    return kaas_clusterfile.complete(clusterfiles.known(), {"cluster": kaas_topology.merge(document, over)})
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_kubeconfigs_follow_the_roles():
     worker = kaas_topology.kubeconfigs(cluster("demo"), "w1")
     assert set(worker) == {"kubelet", "kube-proxy", "flannel"}
     master = kaas_topology.kubeconfigs(cluster("demo"), "m1")
-    assert set(master) == set(kaas_topology.KUBECONFIGS)
+    assert set(master) == {*kaas_topology.KUBECONFIGS, "flannel"}
     server = {user: config["clusters"][0]["cluster"]["server"] for user, config in master.items()}
     # What must go on while the API address is on its way reaches the apiserver beside it; the others any apiserver.
     local = {"super-admin", "controller-manager", "scheduler"}

@@ -181,7 +181,7 @@ def topology():
         "domain": "cluster.local",
         "ca": "ca",
         "api": {"address": "172.28.0.11", "port": 6443, "vip": False},
-        "network": {"services": "10.96.0.0/16", "plugin": "flannel"},
+        "network": {"services": "10.96.0.0/16"},
         "nodes": {"m1": node},
     }
     return {"certificates": kaas_pki.policies(cluster, "m1"), "authorities": kaas_pki.authorities(cluster, "m1")}

@@ -24,8 +24,3 @@ flanneld.service:
 flannel-absent:
   kaas_artifact.absent:
     - name: flannel
-
-cni-plugins-absent:
-  kaas_artifact.absent:
-    - name: cni-plugins
-    - bin_dir: /opt/cni/bin

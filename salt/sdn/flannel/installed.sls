@@ -1,9 +1,6 @@
-{% for component, bin_dir in [('flannel', '/usr/local/bin'), ('cni-plugins', '/opt/cni/bin')] %}
-{% set artifact = pillar.kaas.artifacts[component] %}
-{{ component }}-installed:
+{% set artifact = pillar.kaas.artifacts.flannel %}
+flannel-installed:
   kaas_artifact.installed:
-    - name: {{ component }}
+    - name: flannel
     - version: {{ artifact.version | json }}
     - files: {{ artifact.files | json }}
-    - bin_dir: {{ bin_dir }}
-{% endfor %}

@@ -1,6 +1,7 @@
 include:
   - pki.configured
   - kubelet.running
+  - cni-plugins.installed
   - sdn.flannel.installed
   - sdn.flannel.configured
 

@@ -21,6 +21,8 @@ cluster:
     plugin: flannel
     flannel: {backend: vxlan}
     proxy: nftables
+  balancer: {plugin: metallb, metallb: {}, haproxy: {}}
+  gateway: {plugin: traefik, traefik: {}}
   artifacts: {source: repository, url: "http://10.1.0.2:8080"}
   registries: {registry.k8s.io: "http://10.1.0.2:5000", "registry.example.com:5000": "https://mirror.example.com/v2/"}
   addons: [metrics-server, demo]

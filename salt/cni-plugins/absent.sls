@@ -1,0 +1,4 @@
+cni-plugins-absent:
+  kaas_artifact.absent:
+    - name: cni-plugins
+    - bin_dir: /opt/cni/bin
