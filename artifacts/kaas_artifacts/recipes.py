@@ -12,14 +12,15 @@ from .errors import BuildError
 
 RECIPE_KEYS = {"module", "packages", "ldflags", "tags", "cgo", "system", "artifact", "optional", "folder", "source",
                "pin", "generate", "generator", "tests"}
-GENERATED = {"crds", "files"}
+GENERATED = {"crds", "files", "file"}
 IMAGE_KEYS = {"component", "ref", "files", "packages", "links", "texts", "dirs", "entrypoint", "cmd", "env", "user",
               "workdir", "optional", "version_of"}
 
 
 @dataclass(frozen=True)
 class Generated:
-    """A file that is no program: `crds` from the Go types of packages, or `files` of the module, joined."""
+    """A file that is no program: `crds` from the Go types of packages, YAML `files` of the module, joined, or
+    one `file` of it as it is."""
 
     kind: str
     names: tuple[str, ...]
@@ -84,7 +85,7 @@ class Image:
     packages: tuple[str, ...] = ()
     links: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
-    optional: bool = False
+    optional: str = ""
     dirs: dict[str, str] = field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
@@ -173,7 +174,7 @@ def load_images(path: Path, versions: dict[str, str]) -> dict[str, Image]:
             packages=tuple(data.get("packages", ())),
             links=dict(data.get("links", {})),
             texts=dict(data.get("texts", {})),
-            optional=bool(data.get("optional")),
+            optional=data.get("optional", ""),
             dirs=dict(data.get("dirs", {})),
             entrypoint=tuple(data.get("entrypoint", ())),
             cmd=tuple(data.get("cmd", ())),
