@@ -4,7 +4,6 @@ import base64
 import json
 
 import pytest
-import yaml
 from kaas_lab import steps, story
 from kaas_lab.guestbook import FRONTENDS, Guestbook
 from polling import eventually, fetch
@@ -70,17 +69,17 @@ def test_highstate_predicts_and_repairs_what_was_changed_by_hand(cluster, book):
 
 def test_the_cluster_file_chooses_the_live_front_end(cluster, book):
     """`demo.live: green` in the cluster file and a highstate: green has the visitors; the file as it was: blue again."""
-    path = f"/srv/kaas/pillar/clusters/{cluster.name}.sls"
-    document = yaml.safe_load(cluster.exec("salt", "cat", path).stdout)
-    document["cluster"]["demo"] = {"live": "green"}
-    with book.visits(every=0.05) as loop, cluster.replaced("salt", path, yaml.safe_dump(document)):
-        changed = cluster.highstate(cluster.deployer).assert_fine().changed()
-        assert len(changed) == 1 and "demo-deployed" in changed[0], changed
-        assert book.live() == "green"
-        eventually(lambda: cluster.demo()["colour"] == "green", 10, "green to answer")
-        cluster.highstate(cluster.deployer).assert_clean()
-    cluster.highstate(cluster.deployer).assert_fine()
-    eventually(lambda: cluster.demo()["colour"] == "blue", 10, "blue to answer again")
+    with book.visits(every=0.05) as loop:
+        try:
+            with cluster.edited({"demo": {"live": "green"}}):
+                changed = cluster.highstate(cluster.deployer).assert_fine().changed()
+                assert len(changed) == 1 and "demo-deployed" in changed[0], changed
+                assert book.live() == "green"
+                eventually(lambda: cluster.demo()["colour"] == "green", 10, "green to answer")
+                cluster.highstate(cluster.deployer).assert_clean()
+        finally:
+            cluster.highstate(cluster.deployer).assert_fine()
+        eventually(lambda: cluster.demo()["colour"] == "blue", 10, "blue to answer again")
     assert not loop.failed, loop.report()
 
 

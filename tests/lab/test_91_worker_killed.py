@@ -9,9 +9,9 @@ from polling import eventually, fetch
 
 HIGHLY_AVAILABLE = True
 # The controllers take 50 s to call a node unreachable, the demo's pods tolerate that for 20 s, then others start. Until the node
-# is called unreachable, a visitor may still be led to a pod that is not there any more.
+# is called unreachable, a visitor may still be led to a pod that is not there any more; after the pods have moved, none may fail
+# (the step itself sees to that).
 MOVED_WITHIN = 120
-FAILURES_END_WITHIN = 75
 ANSWER_WITHIN = 30
 
 
@@ -36,9 +36,9 @@ def test_pods_run_elsewhere(cluster, lost):
 
 
 def test_failed_visits_are_bounded(lost):
-    """Visitors of the other nodes fail only until the node is known to be lost, and never all of them for long."""
+    """Visitors of the other nodes fail only until the pods have moved, and never all of them for long."""
     figures, _ = lost
-    assert figures["seconds until the last failed visit"] <= FAILURES_END_WITHIN, figures
+    assert figures["seconds until the last failed visit"] <= figures["seconds until all pods ran elsewhere"], figures
     assert figures["longest time without an answer, seconds"] <= ANSWER_WITHIN, figures
 
 
