@@ -7,6 +7,7 @@ do what the step promises. The tests call the same functions (tests/lab/test_60_
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import time
@@ -31,6 +32,13 @@ Figures = dict[str, Any]
 def counted(loop: Loop) -> str:
     """How many visits a loop made and how many failed."""
     return f"{len(loop.attempts)} visits, {len(loop.failed)} failed"
+
+
+def served(loop: Loop) -> str:
+    """Which front ends served the visits whose answers say so: "blue 1: 300, green 2: 12"; empty when none did."""
+    answers = [reply for _, reply in list(loop.results) if reply]
+    counts = collections.Counter(f"{reply.get('colour', '')} {reply['version']}" for reply in answers)
+    return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items()))
 
 
 def none_failed(loop: Loop) -> None:
@@ -164,6 +172,7 @@ def node_lost(book: Guestbook) -> Iterator[Figures]:
             "seconds until the last failed visit": round(last - began, 1),
             "longest time without an answer, seconds": round(loop.longest_gap(), 1),
             "visitors of the other nodes": counted(loop),
+            "what the last of them met": loop.failed[-1].problem[:120] if loop.failed else "no failure",
         }
     finally:
         book.tell(f"starting {victim.name} again")

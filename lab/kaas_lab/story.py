@@ -115,7 +115,7 @@ STORY = (
         "A new release at once, and back",
         "Two complete front ends run: blue (version 1) has the visitors, green (version 2) is ready beside it. We look "
         "at green first, where no visitor sees it. Then one change of the Service sends everybody to green, and "
-        "another one back. In a cluster file the switch is the line `demo: {{live: green}}`.",
+        "another one back. In a cluster file the switch is the key `demo.live`.",
         (
             "{kubectl} get service frontend --output=wide --watch",
             "while sleep 0.2; do curl -s {url}api; done",
@@ -212,7 +212,8 @@ def counter(book: Guestbook) -> Iterator[None]:
             loop = book.visitors
             if loop and len(loop.attempts) != before:
                 before = len(loop.attempts)
-                say(f"       {time.monotonic() - began:4.0f} s  {steps.counted(loop)}")
+                parts = [steps.counted(loop), *filter(None, [steps.served(loop)])]
+                say(f"       {time.monotonic() - began:4.0f} s  {'; '.join(parts)}")
 
     ticker = threading.Thread(target=count, daemon=True)
     ticker.start()

@@ -109,9 +109,10 @@ def test_visitors_are_counted_while_a_step_runs(monkeypatch, capsys):
     monkeypatch.setattr(story, "EVERY", 0.01)
 
     def run(book):
-        book.visitors = Loop(lambda: None, every=0.001)
+        book.visitors = Loop(lambda: (0, {"colour": "blue", "version": "1"}), every=0.001)
         with book.visitors:
-            eventually(lambda: "visits, 0 failed" in capsys.readouterr().out, 20, "the counter to say something", 0.02)
+            said = "visits, 0 failed; blue 1: "
+            eventually(lambda: said in capsys.readouterr().out, 20, "the counter to say something", 0.02)
         return {}
 
     assert told(monkeypatch, capsys, run)[0] == 0
@@ -235,3 +236,10 @@ def test_the_load_balancers_address_is_waited_for_and_asked(monkeypatch):
     book.table["service"]["status"]["loadBalancer"] = {"ingress": [{"ip": "fd00::1"}]}
     assert steps.balanced(book) == "fd00::1"
     assert asked == ["http://172.28.0.200/api", "http://[fd00::1]/api"]
+
+
+def test_visits_are_told_apart_by_who_served_them():
+    found = Loop(lambda: None)
+    found.results = [(0, {"colour": "blue", "version": "1"}), (1, None), (2, {"colour": "green", "version": "2"}), (3, {"colour": "blue", "version": "1"})]
+    assert steps.served(found) == "blue 1: 2, green 2: 1"
+    assert steps.served(loop("")) == ""
