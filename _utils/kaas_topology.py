@@ -298,8 +298,11 @@ def images(cluster, words, digests):
 
 
 def demo(cluster):
-    """Return the demo's settings, and ``node``: the worker on whose disk its database lies (the first of the file)."""
-    return {**cluster["demo"], "node": next(iter(with_role(cluster, "worker")), None)}
+    """Return the demo's settings, and ``node``: the worker on whose disk its database lies (the first of the file).
+
+    Without any worker (a warning of the checks) it is a master, where its pods wait like all others.
+    """
+    return {**cluster["demo"], "node": next(iter(with_role(cluster, "worker") or with_role(cluster, "master")))}
 
 
 def derive(cluster, node, table, source, digests=()):
