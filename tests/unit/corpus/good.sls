@@ -29,6 +29,7 @@ cluster:
   artifacts: {source: repository, url: "http://10.1.0.2:8080"}
   registries: {registry.k8s.io: "http://10.1.0.2:5000", "registry.example.com:5000": "https://mirror.example.com/v2/"}
   addons: [metrics-server, demo]
+  demo: {live: green}
   kubelet: {maxPods: 60, evictionHard: {memory.available: 100Mi}}
   kube_proxy: {conntrack: {maxPerCore: 0}}
   containerd: {restrict_oom_score_adj: true}
