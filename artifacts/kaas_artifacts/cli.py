@@ -43,7 +43,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
                         help="minor or full version in pillar/data/versions.yaml; repeatable; default: oldest minor")
     parser.add_argument("--only", metavar="NAME", nargs="+", action="extend", help="these programs and images alone")
     parser.add_argument("--with", metavar="NAME", nargs="+", action="extend", dest="extra", default=[],
-                        help="optional programs too (kubeadm)")
+                        help="optional programs and images too (kubeadm, conformance)")
     parser.add_argument("--jobs", metavar="N", type=int, help="projects side by side; default: by cores and memory")
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=ROOT / "build" / "artifacts",
                         help="the repository")
@@ -70,7 +70,9 @@ def selected(units: list[Unit], pictures: dict[str, Image], only: list[str] | No
     if unknown:
         raise BuildError(f"unknown: {', '.join(unknown)}; there are: {', '.join(sorted(known | image_names))}")
     if only is None:
-        return [unit for unit in units if not unit.recipe.optional or unit.recipe.name in extra], pictures
+        return ([unit for unit in units if not unit.recipe.optional or unit.recipe.name in extra],
+                {name: picture for name, picture in pictures.items()
+                 if not picture.optional or {picture.name, picture.component} & set(extra)})
     wanted = {name: picture for name, picture in pictures.items() if {picture.name, picture.component} & set(only)}
     needed = set(only) | set(extra) | (set(IMAGE_TOOLS) if wanted else set())
     for picture in wanted.values():
@@ -214,7 +216,7 @@ def show(units: list[Unit], pictures: list[Image], out: Path, state: Path) -> No
     for unit in units:
         there = "up to date" if is_current(unit, out, state) else "to build"
         say(f"{unit.recipe.name:16} {unit.version:10} {there:11} {gobuild.relative_folder(unit)}/"
-            f"{{{','.join(unit.recipe.packages)}}}")
+            f"{{{','.join(unit.recipe.outputs)}}}")
     whole = index.content(index.valid_stamps(state, out))["images"]
     for picture in pictures:
         say(f"{'image':16} {'':10} {'there' if picture.ref in whole else 'to make':11} {picture.ref}")

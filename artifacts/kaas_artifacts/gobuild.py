@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import goenv, stamps
+from . import generate, goenv, stamps
 from .errors import BuildError
 from .recipes import Unit, pinned_version
 
@@ -84,6 +84,9 @@ def build_inputs(unit: Unit) -> dict[str, Any]:
         "go": facts["version"], "platform": goenv.platform(), "level": facts["level"],
         "sources": {str(path.relative_to(unit.folder)): stamps.sha256_file(path) for path in source_files(unit)},
     }
+    if recipe.generate:
+        inputs["generate"] = {name: [source.kind, *source.names] for name, source in recipe.generate.items()}
+        inputs["generator"] = [stamps.sha256_file(path) for path in generate.inputs(unit)]
     if recipe.cgo:
         inputs["c"] = goenv.c_facts(tuple(sorted(recipe.system.items())))
     return inputs
@@ -123,6 +126,22 @@ def tail(log: Path, lines: int = 25) -> str:
     return "\n".join("    " + line for line in [t for t in text if "go: downloading" not in t][-lines:])
 
 
+def build_command(unit: Unit, work: Path, parallel: int) -> list[str]:
+    """`go build` of all packages of a unit into the folder `work`."""
+    command = ["go", "build", "-p", str(parallel), f"-ldflags={unit.ldflags()}", "-o", f"{work}/"]
+    if unit.recipe.tags:
+        command.append(f"-tags={','.join(unit.recipe.tags)}")
+    return [*command, *unit.recipe.packages.values()]
+
+
+def output(command: list[str], folder: Path, env: dict[str, str]) -> str:
+    """Standard output of a short command; BuildError with what it printed when it fails."""
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=900)
+    if done.returncode:
+        raise BuildError(f"{' '.join(command)} in {folder}: {done.stderr.strip()[-800:]}")
+    return done.stdout
+
+
 def build(unit: Unit, out: Path, state: Path, children: Children, parallel: int) -> dict[str, Any]:
     """Build a unit and return its stamp (already written).
 
@@ -137,29 +156,34 @@ def build(unit: Unit, out: Path, state: Path, children: Children, parallel: int)
     log = state / "logs" / f"{unit.id}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     recipe = unit.recipe
-    command = ["go", "build", "-p", str(parallel), f"-ldflags={unit.ldflags()}", "-o", f"{work}/"]
-    if recipe.tags:
-        command.append(f"-tags={','.join(recipe.tags)}")
-    command += recipe.packages.values()
     env = goenv.go_environment(os.environ, goenv.go_facts()["proxy"], cgo=recipe.cgo)
-    for attempt in range(1, TRIES + 1):
-        log.write_text("", encoding="utf-8")
-        status = children.run(command, cwd=unit.folder, env=env, log=log)
-        if status == 0 or children.stopped or attempt == TRIES or not NETWORK.search(tail(log)):
-            break
-        time.sleep(2 * attempt)
-    if status != 0:
-        raise BuildError(f"go build ended with status {status} in {unit.folder}; the whole log: {log}\n{tail(log)}")
+    log.write_text("", encoding="utf-8")
+
+    def run(command: list[str]) -> None:
+        for attempt in range(1, TRIES + 1):
+            status = children.run(command, cwd=unit.folder, env=env, log=log)
+            if status == 0 or children.stopped or attempt == TRIES or not NETWORK.search(tail(log)):
+                break
+            time.sleep(2 * attempt)
+        if status != 0:
+            raise BuildError(f"{' '.join(command[:2])} ended with status {status} in {unit.folder}; the whole log: "
+                             f"{log}\n{tail(log)}")
+
+    if recipe.packages:
+        run(build_command(unit, work, parallel))
+    made = [(name, work / (executable_name(package) if package != "." else name), 0o755)
+            for name, package in recipe.packages.items()]
+    made += [(name, generate.make(unit, name, work, run, lambda command: output(command, unit.folder, env)), 0o644)
+             for name in recipe.generate]
     target = out / relative_folder(unit)
     target.mkdir(parents=True, exist_ok=True)
     files = {}
-    for name, package in recipe.packages.items():
-        made = work / (executable_name(package) if package != "." else name)
-        made.chmod(0o755)
-        with made.open("rb") as stream:
+    for name, path, mode in made:
+        path.chmod(mode)
+        with path.open("rb") as stream:
             os.fsync(stream.fileno())           # the stamp must not outlive the file's content in a power cut
-        files[f"{relative_folder(unit)}/{name}"] = stamps.describe(made)
-        made.replace(target / name)
+        files[f"{relative_folder(unit)}/{name}"] = stamps.describe(path)
+        path.replace(target / name)
     shutil.rmtree(work)
     stamp = {"key": key, "name": recipe.artifact, "version": unit.version, "files": files}
     stamps.write_atomic(stamps.path_of(state, unit.id), stamps.dump(stamp))

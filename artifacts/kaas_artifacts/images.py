@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,8 +14,12 @@ from .recipes import Image
 
 def key_of(image: Image, files: dict[str, list[Path]], architecture: str) -> str:
     """Build key of an image: its recipe and the content of its files."""
-    sums = {target: [stamps.sha256_file(path) for path in paths] for target, paths in files.items()}
+    sums = {target: [_content(path) for path in paths] for target, paths in files.items()}
     return stamps.key_of({"image": dataclasses.asdict(image), "architecture": architecture, "files": sums})
+
+
+def _content(path: Path) -> str:
+    return f"link {os.readlink(path)}" if path.is_symlink() else stamps.sha256_file(path)
 
 
 def make(image: Image, files: dict[str, list[Path]], architecture: str, *, out: Path, state: Path, crane: Path,

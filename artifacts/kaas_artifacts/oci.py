@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import tarfile
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,15 +19,25 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 # not compressed: another zlib would mean another digest, and in a cluster's own network unpacking costs more than
 # sending
 LAYER = "application/vnd.oci.image.layer.v1.tar"
+# the shape of a Debian machine since the merge of /usr; the packages' own files are put there (debs.merged)
+MERGED = {name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64")}
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def contents(image: Image, artifacts: dict[str, Path], state: Path) -> dict[str, list[Path]]:
-    """The files behind an image's sources: {path in the image: files to be joined}.
+    """The files behind an image's packages and sources: {path in the image: files to be joined}.
 
-    artifacts: {`<component>/<file>`: finished program}. BuildError names a source that is not there.
+    artifacts: {`<component>/<file>`: finished program}. BuildError names a source that is not there, or the package
+    whose version is not the one that the image's reference promises.
     """
     found: dict[str, list[Path]] = {}
+    if image.packages:
+        versions = debs.with_libraries(list(image.packages), state)
+        named = versions.get(image.version_of)
+        if named and debs.upstream_version(named) != image.version:
+            raise BuildError(f"images.yaml: {image.name}: this machine's Debian has {image.version_of} {named}, "
+                             f"pillar/data/versions.yaml says {image.version}")
+        found.update({f"/{name}": [path] for name, path in debs.tree(list(versions), state).items()})
     for target, source in image.files.items():
         kind, _, where = source.partition(":")
         if kind == "artifact":
@@ -43,14 +54,24 @@ def contents(image: Image, artifacts: dict[str, Path], state: Path) -> dict[str,
     return found
 
 
-def layer(files: dict[str, list[Path]], dirs: dict[str, str]) -> bytes:
-    """A tar with these files and folders (and their parents): sorted, owner 0:0, time 0; programs 0755, others 0644."""
-    entries: dict[str, tuple[int, list[Path] | None]] = {}
+def layer(files: dict[str, list[Path]], dirs: dict[str, str], links: dict[str, str] | None = None,
+          texts: dict[str, str] | None = None) -> bytes:
+    """A tar with these files, folders (and their parents) and links: sorted, owner 0:0, time 0; programs 0755, others
+    0644.
+
+    links: {path: where it points}. texts: {path: content}. A file that is a symbolic link stays one.
+    """
+    entries: dict[str, tuple[int, list[Path] | str | bytes | None]] = {}
     for name, mode in dirs.items():
         entries[name.strip("/")] = (int(mode, 8), None)
     for name, paths in files.items():
+        if len(paths) == 1 and paths[0].is_symlink():
+            entries[name.strip("/")] = (0o777, os.readlink(paths[0]))
+            continue
         program = len(paths) == 1 and paths[0].stat().st_mode & 0o111
         entries[name.strip("/")] = (0o755 if program else 0o644, paths)
+    entries.update({name.strip("/"): (0o644, text.encode()) for name, text in (texts or {}).items()})
+    entries.update({name.strip("/"): (0o777, target) for name, target in (links or {}).items()})
     for name in list(entries):
         for parent in PurePosixPath(name).parents:
             if str(parent) != ".":
@@ -64,8 +85,11 @@ def layer(files: dict[str, list[Path]], dirs: dict[str, str]) -> bytes:
             if sources is None:
                 info.type = tarfile.DIRTYPE
                 archive.addfile(info)
+            elif isinstance(sources, str):
+                info.type, info.linkname = tarfile.SYMTYPE, sources
+                archive.addfile(info)
             else:
-                data = b"".join(path.read_bytes() for path in sources)
+                data = sources if isinstance(sources, bytes) else b"".join(path.read_bytes() for path in sources)
                 info.size = len(data)
                 archive.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
@@ -81,7 +105,7 @@ def _json(data: Any) -> bytes:
 
 def write_layout(image: Image, files: dict[str, list[Path]], architecture: str, target: Path) -> str:
     """Write the image as an OCI layout folder; its manifest's digest (`sha256:...`)."""
-    tar = layer(files, image.dirs)
+    tar = layer(files, image.dirs, {**(MERGED if image.packages else {}), **image.links}, image.texts)
     run: dict[str, Any] = {"Env": [DEFAULT_PATH, *(f"{key}={value}" for key, value in sorted(image.env.items()))]}
     for key, value in (("Entrypoint", list(image.entrypoint)), ("Cmd", list(image.cmd)), ("User", image.user),
                        ("WorkingDir", image.workdir)):

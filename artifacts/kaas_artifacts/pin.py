@@ -66,7 +66,10 @@ def pin(recipe: Recipe, packages: list[str], version: str, folder: Path) -> None
         facts = json.loads(go(work, "mod", "download", "-json", f"{recipe.module}@v{version}"))
         upstream = Path(facts["GoMod"]).read_text(encoding="utf-8")
         (work / "go.mod").write_text(skeleton(recipe.artifact, recipe, version, upstream), encoding="utf-8")
-        go(work, "get", "-tool", *(f"{package}@v{version}" for package in packages))
+        if packages:
+            go(work, "get", "-tool", *(f"{package}@v{version}" for package in packages))
+        else:           # a module whose files alone are wanted
+            go(work, "mod", "download", recipe.module)
         folder.mkdir(exist_ok=True)
         for file in ("go.sum", "go.mod"):
             shutil.copyfile(work / file, folder / file)

@@ -11,8 +11,18 @@ import yaml
 from .errors import BuildError
 
 RECIPE_KEYS = {"module", "packages", "ldflags", "tags", "cgo", "system", "artifact", "optional", "folder", "source",
-               "pin"}
-IMAGE_KEYS = {"component", "ref", "files", "dirs", "entrypoint", "cmd", "env", "user", "workdir"}
+               "pin", "generate", "generator"}
+GENERATED = {"crds", "files"}
+IMAGE_KEYS = {"component", "ref", "files", "packages", "links", "texts", "dirs", "entrypoint", "cmd", "env", "user",
+              "workdir", "optional", "version_of"}
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A file that is no program: `crds` from the Go types of packages, or `files` of the module, joined."""
+
+    kind: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,13 @@ class Recipe:
     folder: str | None = None
     source: str | None = None
     pin: dict[str, Any] = field(default_factory=dict)
+    generate: dict[str, Generated] = field(default_factory=dict)
+    generator: bool = False
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the files that the recipe puts into the repository."""
+        return [*self.packages, *self.generate]
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,12 @@ class Image:
     ref: str
     files: dict[str, str]
     component: str = ""
+    version: str = ""
+    version_of: str = ""
+    packages: tuple[str, ...] = ()
+    links: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    optional: bool = False
     dirs: dict[str, str] = field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
@@ -97,12 +120,13 @@ def load_recipes(path: Path) -> dict[str, Recipe]:
     found = {}
     for name, data in read_yaml(path).items():
         unknown = set(data) - RECIPE_KEYS
-        if unknown or not data.get("packages") or bool(data.get("module")) == bool(data.get("source")):
-            raise BuildError(f"{path}: {name}: needs packages and either module or source; "
+        nothing = not data.get("packages") and not data.get("generate")
+        if unknown or nothing or bool(data.get("module")) == bool(data.get("source")):
+            raise BuildError(f"{path}: {name}: needs packages or generate, and either module or source; "
                              f"unknown keys: {sorted(unknown)}")
         found[name] = Recipe(
             name=name,
-            packages=dict(data["packages"]),
+            packages=dict(data.get("packages", {})),
             module=data.get("module"),
             ldflags=tuple(data.get("ldflags", ())),
             tags=tuple(data.get("tags", ())),
@@ -113,8 +137,18 @@ def load_recipes(path: Path) -> dict[str, Recipe]:
             folder=data.get("folder"),
             source=data.get("source"),
             pin=dict(data.get("pin", {})),
+            generate={file: _generated(f"{path}: {name}: {file}", source)
+                      for file, source in data.get("generate", {}).items()},
+            generator=bool(data.get("generator")),
         )
     return found
+
+
+def _generated(where: str, source: dict[str, list[str]]) -> Generated:
+    if len(source) != 1 or not set(source) <= GENERATED:
+        raise BuildError(f"{where}: needs one of {', '.join(sorted(GENERATED))}")
+    ((kind, names),) = source.items()
+    return Generated(kind, tuple(names))
 
 
 def load_images(path: Path, versions: dict[str, str]) -> dict[str, Image]:
@@ -122,16 +156,22 @@ def load_images(path: Path, versions: dict[str, str]) -> dict[str, Image]:
     found = {}
     for name, data in read_yaml(path).items():
         unknown = set(data) - IMAGE_KEYS
-        if unknown or not data.get("ref") or not data.get("files"):
-            raise BuildError(f"{path}: {name}: needs ref and files; unknown keys: {sorted(unknown)}")
+        if unknown or not data.get("ref") or not (data.get("files") or data.get("packages")):
+            raise BuildError(f"{path}: {name}: needs ref, and files or packages; unknown keys: {sorted(unknown)}")
         component = data.get("component", name)
         if component not in versions:
             raise BuildError(f"{path}: {name}: no version of {component!r} in versions.yaml")
         found[name] = Image(
             name=name,
             ref=data["ref"].format(version=versions[component]),
-            files=dict(data["files"]),
+            files=dict(data.get("files", {})),
             component=component,
+            version=versions[component],
+            version_of=data.get("version_of", ""),
+            packages=tuple(data.get("packages", ())),
+            links=dict(data.get("links", {})),
+            texts=dict(data.get("texts", {})),
+            optional=bool(data.get("optional")),
             dirs=dict(data.get("dirs", {})),
             entrypoint=tuple(data.get("entrypoint", ())),
             cmd=tuple(data.get("cmd", ())),
@@ -184,6 +224,8 @@ def units_for(recipes: dict[str, Recipe], table: dict[str, dict[str, str]], mino
     """What the given minors need, each (recipe, version) once, in the order of the recipes."""
     units: dict[str, Unit] = {}
     for recipe in recipes.values():
+        if recipe.generator:        # built and run by the units that need it; nothing of it is kept
+            continue
         for minor in minors:
             version = table[minor].get(recipe.artifact)
             if version is None:

@@ -71,7 +71,8 @@ def up() -> str:
         root = Path(run(["docker", "info", "--format", "{{.DockerRootDir}}"]).stdout.strip())
         if pid is None:
             return f"the engine that runs already (data in {root})"
-        if root == ENGINE_DATA / "root" and intact(root):
+        # The engine names its folder without symbolic links; the working trees of one clone share theirs by one.
+        if root == (ENGINE_DATA / "root").resolve() and intact(root):
             return f"the lab's engine runs (pid {pid})"
         say(f"    the lab's engine has its data in {root}, which is gone or another clone's: restarting it here")
         stop()

@@ -13,18 +13,20 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts"
 sys.path.insert(0, str(ARTIFACTS))
 
-from kaas_artifacts import cli, debs, gobuild, goenv, images, index, oci, pin, recipes, registry, stamps  # noqa: E402
+from kaas_artifacts import cli, debs, generate, gobuild, goenv, images, index, oci, pin, recipes, registry, stamps  # noqa: E402
 from kaas_artifacts.errors import BuildError  # noqa: E402
 
 TABLE = recipes.load_versions(ROOT / "pillar" / "data" / "versions.yaml")
 RECIPES = recipes.load_recipes(ARTIFACTS / "recipes.yaml")
 EVERY = [(minor, recipe) for minor in TABLE for recipe in RECIPES.values()]
 PINNED = [case for case in EVERY if case[1].module]
+PROGRAMS = [case for case in PINNED if case[1].packages]
 
 
 def ids(cases):
@@ -43,10 +45,14 @@ def test_go_mod_pins_the_version_of_the_table(minor, recipe):
 
 
 @pytest.mark.parametrize(("minor", "recipe"), PINNED, ids=ids(PINNED))
-def test_go_mod_names_each_package_as_a_tool_and_has_its_sums(minor, recipe):
-    assert set(recipe.packages.values()) <= set(recipes.tools_of(go_mod(minor, recipe)))
+def test_go_sum_has_the_module(minor, recipe):
     sums = recipes.folder_of(recipe, minor, ARTIFACTS, ROOT) / "go.sum"
     assert f"{recipe.module} v{TABLE[minor][recipe.artifact]} h1:" in sums.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("minor", "recipe"), PROGRAMS, ids=ids(PROGRAMS))
+def test_go_mod_names_each_package_as_a_tool(minor, recipe):
+    assert set(recipe.packages.values()) <= set(recipes.tools_of(go_mod(minor, recipe)))
 
 
 @pytest.mark.parametrize(("minor", "recipe"), EVERY, ids=ids(EVERY))
@@ -69,7 +75,7 @@ def test_every_folder_is_used():
 
 
 def test_no_output_is_made_twice():
-    made = [(recipe.artifact, file) for recipe in RECIPES.values() for file in recipe.packages]
+    made = [(recipe.artifact, file) for recipe in RECIPES.values() for file in recipe.outputs]
     assert len(made) == len(set(made))
 
 
@@ -132,7 +138,10 @@ def test_default_is_the_oldest_minor_by_number():
 @pytest.mark.parametrize("data", [
     "a: {packages: {x: y}}", "a: {module: m}", "a: {packages: {x: y}, module: m, ldflag: []}",
     "a: {packages: {x: y}, module: m, source: s}", "a: [",
-], ids=["neither module nor source", "no packages", "unknown key", "both", "not YAML"])
+    "a: {module: m, generate: {f: {}}}", "a: {module: m, generate: {f: {web: [x]}}}",
+    "a: {module: m, generate: {f: {crds: [x], files: [y]}}}",
+], ids=["neither module nor source", "no packages", "unknown key", "both", "not YAML", "no source of a file",
+        "unknown source of a file", "two sources of a file"])
 def test_bad_recipes_are_refused(tmp_path, data):
     (tmp_path / "recipes.yaml").write_text(data)
     with pytest.raises(BuildError, match=r"recipes\.yaml"):
@@ -357,6 +366,111 @@ def test_sigterm_ends_the_builder_though_sigint_is_ignored(tmp_path):
     assert done.returncode == 130, done.stderr
 
 
+# --- generated files ----------------------------------------------------------------------------------------------
+
+def crd(*versions, **spec):
+    """A CRD with versions (name, served, stored, schema)."""
+    return {"kind": "CustomResourceDefinition", "spec": {**spec, "versions": [
+        {"name": name, "served": served, "storage": stored, "schema": schema}
+        for name, served, stored, schema in versions]}}
+
+
+def served(found):
+    return [version["name"] for version in found["spec"]["versions"] if version["served"]]
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    (crd(("v1", True, True, "a")), ["v1"]),
+    (crd(("v1", True, False, "a"), ("v2", True, True, "a")), ["v1", "v2"]),
+    (crd(("v1", True, False, "a"), ("v2", True, True, "b")), ["v2"]),
+    (crd(("v1", True, False, "a"), ("v2", True, True, "b"), conversion={"strategy": "Webhook"}), ["v1", "v2"]),
+    (crd(("v1", False, True, "a"), ("v2", True, False, "b")), []),
+], ids=["one", "two of one shape", "two shapes", "two shapes with a webhook", "the stored one was not served"])
+def test_versions_that_nobody_converts_are_not_served(before, after):
+    copy = json.loads(json.dumps(before))
+    found = generate.only_storage_version(before)
+    assert served(found) == after
+    assert [v["name"] for v in found["spec"]["versions"]] == [v["name"] for v in before["spec"]["versions"]]
+    assert before == copy
+
+
+@pytest.mark.parametrize(("texts", "whole"), [
+    ([], ""), (["a: 1"], "---\na: 1\n"), (["---\na: 1\n\n", "b: 2\n"], "---\na: 1\n---\nb: 2\n"),
+])
+def test_joined_documents(texts, whole):
+    assert generate.joined(texts) == whole
+
+
+def generating(unit, **source):
+    ((kind, names),) = source.items()
+    return replaced(unit, packages={}, generate={"x.yaml": recipes.Generated(kind, tuple(names))})
+
+
+class FakeGenerator(gobuild.Children):
+    """Writes what controller-gen would: a file for each CRD."""
+
+    def __init__(self, found):
+        super().__init__()
+        self.found, self.command = found, None
+
+    def run(self, command, *, cwd, env, log):
+        self.command = command
+        folder = Path(command[-1].removeprefix("output:dir="))
+        for number, one in enumerate(self.found):
+            (folder / f"{number}.yaml").write_text("---\n" + json.dumps(one))
+        return 0
+
+
+@pytest.fixture
+def generator(unit):
+    """A unit beside the pins of the generator."""
+    unit, _ = unit
+    folder = unit.folder.parent / generate.GENERATOR_FOLDER
+    folder.mkdir()
+    for name in ("go.mod", "go.sum"):
+        (folder / name).write_text(name)
+    return generating(unit, crds=["example.org/a/api/..."]), folder
+
+
+def test_crds_are_generated_by_the_pinned_generator(generator, tmp_path):
+    unit, folder = generator
+    out = tmp_path / "out"
+    fake = FakeGenerator([crd(("v1", True, False, "a"), ("v2", True, True, "b")), crd(("v1", True, True, "a"))])
+    stamp = gobuild.build(unit, out, out / ".state", fake, 2)
+    assert fake.command[:3] == ["go", "tool", f"-modfile={folder}/go.mod"]
+    assert "paths=example.org/a/api/..." in fake.command
+    made = out / "a/1.0.0/linux-amd64/x.yaml"
+    assert [served(one) for one in yaml.safe_load_all(made.read_text())] == [["v2"], ["v1"]]
+    assert made.stat().st_mode & 0o777 == 0o644
+    assert list(stamp["files"]) == ["a/1.0.0/linux-amd64/x.yaml"] and cli.is_current(unit, out, out / ".state")
+    (folder / "go.sum").write_text("another generator")
+    assert not cli.is_current(unit, out, out / ".state")
+
+
+def test_nothing_generated_is_an_error(generator, tmp_path):
+    unit, _ = generator
+    with pytest.raises(BuildError, match=r"x\.yaml: example\.org/a/api/\.\.\. gives nothing"):
+        gobuild.build(unit, tmp_path / "out", tmp_path / "out/.state", FakeGenerator([]), 2)
+
+
+def test_files_of_a_module_are_joined_in_order(unit, tmp_path, monkeypatch):
+    unit, _ = unit
+    unit = generating(unit, files=["crd/*.yaml"])
+    (tmp_path / "module/crd").mkdir(parents=True)
+    for name in ("b", "a"):
+        (tmp_path / f"module/crd/{name}.yaml").write_text(f"name: {name}\n")
+    monkeypatch.setattr(gobuild, "output", lambda command, folder, env: json.dumps({"Dir": str(tmp_path / "module")}))
+    gobuild.build(unit, tmp_path / "out", tmp_path / "out/.state", gobuild.Children(), 2)
+    made = tmp_path / "out/a/1.0.0/linux-amd64/x.yaml"
+    assert made.read_text() == "---\nname: a\n---\nname: b\n"
+
+
+def test_generators_are_no_artifacts():
+    units = recipes.units_for(RECIPES, TABLE, list(TABLE), ARTIFACTS, ROOT)
+    assert "controller-tools" not in {unit.recipe.name for unit in units}
+    assert all(not recipe.generate for recipe in RECIPES.values() if recipe.generator)
+
+
 # --- stamps -------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
@@ -515,6 +629,97 @@ def test_sources_of_an_image(program, tmp_path, monkeypatch):
                          {"x/x": program}, tmp_path)
     assert found["/x"] == [program]
     assert [path.name for path in found["/ca"]] == ["a.crt", "b.crt"]
+
+
+# --- whole Debian packages in an image ----------------------------------------------------------------------------
+
+@pytest.fixture
+def packages(tmp_path):
+    """Unpacked packages: a server of two libraries, one of which needs a third; (state, put)."""
+    def put(name, depends, *files, version="1:2.0-1", **links):
+        base = tmp_path / "debs" / name
+        for file in files:
+            (base / file).parent.mkdir(parents=True, exist_ok=True)
+            (base / file).write_text(name)
+        for link, target in links.items():
+            (base / "usr/bin").mkdir(parents=True, exist_ok=True)
+            (base / "usr/bin" / link).symlink_to(target)
+        debs.control_of(name, tmp_path).write_text(f"Package: {name}\nVersion: {version}\nDepends: {depends}\n")
+
+    put("server", "libone (>= 2), adduser, libtwo1:any | libtwo0", "usr/bin/server", "usr/share/doc/server/copyright",
+        "etc/init.d/server", "lib/systemd/system/server.service", "etc/server.conf", alias="server")
+    put("libone", "libthree", "lib/x86_64-linux-gnu/libone.so")
+    put("libtwo1", "", "usr/lib/x86_64-linux-gnu/libtwo.so")
+    put("libthree", "libone", "lib64/ld.so")
+    return tmp_path, put
+
+
+def test_libraries_are_followed_all_the_way_and_nothing_else(packages):
+    state, _ = packages
+    assert debs.with_libraries(["server"], state) == dict.fromkeys(["libone", "libthree", "libtwo1", "server"], "1:2.0-1")
+
+
+@pytest.mark.parametrize(("depends", "names"), [
+    ("", []), ("adduser", []), ("libc6 (>= 2.34), libssl3 | libssl1.1", ["libc6", "libssl3"]), ("libx:any", ["libx"]),
+    ("libnet-perl, libglib2.0-0", ["libglib2.0-0"]),
+])
+def test_libraries_of_a_field(depends, names):
+    assert debs.libraries(depends) == names
+
+
+@pytest.mark.parametrize(("version", "upstream"), [
+    ("5:7.0.15-1~deb12u7", "7.0.15"), ("1.2.3-4", "1.2.3"), ("1.2", "1.2"), ("1:9.18+dfsg-1", "9.18"),
+    ("2.0-rc1-3", "2.0-rc1"),
+])
+def test_upstream_version(version, upstream):
+    assert debs.upstream_version(version) == upstream
+
+
+def test_tree_of_packages_has_usr_merged_and_no_ballast(packages):
+    state, _ = packages
+    assert sorted(debs.tree(["server", "libone", "libthree"], state)) == [
+        "etc/server.conf", "usr/bin/alias", "usr/bin/server", "usr/lib/x86_64-linux-gnu/libone.so", "usr/lib64/ld.so"]
+
+
+def test_an_image_of_packages(packages, tmp_path):
+    state, _ = packages
+    image = picture(files={}, packages=("server",), links={"/bin-of-old": "usr/bin"}, texts={"/etc/passwd": "root:x:0:0"})
+    files = oci.contents(image, {}, state)
+    tar = oci.layer(files, image.dirs, {**oci.MERGED, **image.links}, image.texts)
+    with tarfile.open(fileobj=BytesIO(tar)) as archive:
+        kinds = {m.name: m.linkname if m.issym() else "folder" if m.isdir() else "file" for m in archive.getmembers()}
+        assert archive.extractfile("etc/passwd").read() == b"root:x:0:0"
+    assert kinds["lib"] == "usr/lib" and kinds["bin-of-old"] == "usr/bin" and kinds["usr/bin/alias"] == "server"
+    assert kinds["usr/bin/server"] == kinds["usr/lib/x86_64-linux-gnu/libtwo.so"] == "file" and kinds["tmp"] == "folder"
+
+
+def test_a_link_is_part_of_the_images_key(packages):
+    state, put = packages
+    image = picture(files={}, packages=("server",))
+    before = images.key_of(image, oci.contents(image, {}, state), "amd64")
+    (state / "debs/server/usr/bin/alias").unlink()
+    (state / "debs/server/usr/bin/alias").symlink_to("other")
+    assert images.key_of(image, oci.contents(image, {}, state), "amd64") != before
+
+
+@pytest.mark.parametrize(("wanted", "fails"), [("2.0", False), ("2.1", True)])
+def test_an_image_keeps_the_version_that_its_name_promises(packages, wanted, fails):
+    state, _ = packages
+    image = picture(files={}, packages=("server",), version_of="server", version=wanted)
+    if fails:
+        with pytest.raises(BuildError, match=r"has server 1:2\.0-1, .*says 2\.1"):
+            oci.contents(image, {}, state)
+    else:
+        assert "/usr/bin/server" in oci.contents(image, {}, state)
+
+
+def test_a_package_without_its_facts_is_fetched_again_and_kept_when_that_fails(packages, monkeypatch):
+    state, _ = packages
+    debs.control_of("libtwo1", state).unlink()
+    monkeypatch.setattr(debs.shutil, "which", lambda tool: None)
+    with pytest.raises(BuildError, match="apt-get"):
+        debs.with_libraries(["server"], state)
+    assert (state / "debs/libtwo1/usr/lib/x86_64-linux-gnu/libtwo.so").is_file()
 
 
 @pytest.mark.parametrize("source", ["artifact:y/y", "deb:p/usr/bin/none", "deb-concat:p/*.none", "file:/etc/passwd"])
