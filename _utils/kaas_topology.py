@@ -202,6 +202,28 @@ def node_artifacts(cluster, node):
     return wanted
 
 
+def verified(source, sums):
+    """Return ``source`` (see :func:`artifacts`) with the cluster file's own sha256 before any other checksum.
+
+    ``sums`` is ``{component: {file: sha256}}``. A file that nobody gives a checksum raises ValueError.
+    """
+
+    def found(artifact, version, name):
+        entry = dict(source(artifact, version, name))
+        own = sums.get(artifact, {}).get(name)
+        if own:
+            entry.pop("checksum", None)
+            entry["sha256"] = own
+        if not {"sha256", "checksum"} & set(entry):
+            raise ValueError(
+                f"artifacts: {entry['url']} has no published checksum: download it, convince yourself, and put its "
+                f"sha256 into artifacts.sha256.{artifact} as '{name}'"
+            )
+        return entry
+
+    return found
+
+
 def artifacts(cluster, node, component_versions, source):
     """Return ``{component: {version, files: [{name, url, sha256, ...}]}}`` for ``node``.
 

@@ -23,6 +23,8 @@ SMALLEST = "mini"
 # Choices that no enumeration of the schema lists: {name: what is merged over the smallest topology's cluster}.
 CHOICES = {
     "no-addons": {"addons": []},
+    "gateway-with-certificate": {"gateway": {"plugin": "traefik", "traefik": {"certificate": "wildcard"}}},
+    "gateway-without-gateway": {"gateway": {"plugin": "traefik", "traefik": {"gateway": False}}},
     "no-event-limit": {"admission": {"event_rate_limit": []}},
     "bindings": {
         "rbac": {
