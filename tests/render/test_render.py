@@ -139,7 +139,8 @@ def test_highstate_compiles(rendered, case):
 def test_every_artifact_of_a_node_is_installed(rendered, case):
     """What stands in a node's pillar is there for some state: on a master without etcd, etcdctl for the lock of restarts."""
     for kind, chunks in rendered.highstates(case).items():
-        installed = {chunk["name"] for chunk in chunks if chunk["state"] == "kaas_artifact"}
+        wanted = ("kaas_artifact", "installed")
+        installed = {chunk["name"] for chunk in chunks if (chunk["state"], chunk["fun"]) == wanted}
         assert installed == set(rendered.nodes(case)[kind].pillar["kaas"].get("artifacts", {})), kind
 
 

@@ -82,7 +82,7 @@ def test_no_output_is_made_twice():
 @pytest.mark.parametrize("minor", TABLE)
 def test_images_use_programs_that_are_built(minor):
     pictures = recipes.load_images(ARTIFACTS / "images.yaml", TABLE[minor])
-    built = {f"{recipe.artifact}/{file}" for recipe in RECIPES.values() for file in recipe.packages}
+    built = {f"{recipe.artifact}/{file}" for recipe in RECIPES.values() for file in recipe.outputs}
     for picture in pictures.values():
         wanted = {s.removeprefix("artifact:") for s in picture.files.values() if s.startswith("artifact:")}
         assert wanted <= built, picture.name
@@ -694,7 +694,7 @@ def test_an_image_of_packages(packages, tmp_path):
 
 
 def test_a_link_is_part_of_the_images_key(packages):
-    state, put = packages
+    state, _ = packages
     image = picture(files={}, packages=("server",))
     before = images.key_of(image, oci.contents(image, {}, state), "amd64")
     (state / "debs/server/usr/bin/alias").unlink()
@@ -752,6 +752,9 @@ def select(only=None, extra=()):
     (["demo"], [], {"demo", "crane", "registry"}, {"demo-1", "demo-2"}),
     (["coredns"], [], {"coredns", "crane", "registry"}, {"coredns"}),
     (["kubeadm"], [], {"kubeadm"}, set()),
+    (["redis"], [], {"crane", "registry"}, {"redis"}),
+    (["e2e-nginx"], [], {"crane", "registry"}, {"e2e-nginx"}),
+    (["e2e-agnhost"], [], {"conformance", "crane", "registry"}, {"e2e-agnhost"}),
     (["etcd"], ["kubeadm"], {"etcd", "kubeadm"}, set()),
 ])
 def test_only(only, extra, programs, pictures):
@@ -761,6 +764,14 @@ def test_only(only, extra, programs, pictures):
 def test_optional_programs_are_built_only_when_asked():
     assert "kubeadm" not in select()[0]
     assert select(extra=["kubeadm"])[0] - select()[0] == {"kubeadm"}
+
+
+def test_the_conformance_tests_come_with_their_images():
+    programs, pictures = select()
+    more, pictures_too = select(extra=["conformance"])
+    assert more - programs == {"conformance"}
+    assert {"e2e-agnhost", "e2e-busybox", "e2e-nginx", "e2e-etcd"} <= pictures_too - pictures
+    assert all(name.startswith("e2e-") for name in pictures_too - pictures)
 
 
 def test_unknown_names_are_refused_with_the_known_ones():
