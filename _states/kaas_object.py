@@ -167,8 +167,9 @@ def node_labels(name, nodes, kubeconfig=KUBECONFIG, timeout=120):
     """Give Nodes the labels and taints that they may not give themselves (NodeRestriction).
 
     nodes
-        ``{node name: {labels: {key: value}, taints: [{key, value?, effect}]}}``. Labels and taints that left the
-        description are taken away, those of others stay.
+        ``{node name: {labels: {key: value}, taints: [{key, value?, effect}], pods: [network, ...]}}``. Labels and taints
+        that left the description are taken away, those of others stay. The pod networks of a Node are written once:
+        Kubernetes lets nobody change them, so another one that is there is an error; ``[]`` leaves them to others.
     timeout
         Seconds to wait for the API at first, and again for the nodes to register. Never creates a Node.
     """
@@ -491,9 +492,13 @@ def _explain(obj, error):
 def _label_node(kube, node, wanted, test):
     """Make one live Node carry the wanted labels and taints; return the paths that changed."""
     plan = __utils__["kaas_manifest.node_plan"](node, wanted, NODE_MANAGER)
+    if plan["problem"]:
+        raise kube.Error(plan["problem"])
     if not plan["changed"] or test:
         return plan["changed"]
     meta = node["metadata"]
+    if plan["pods"]:
+        kube.merge("v1", "Node", meta["name"], {"spec": plan["pods"]}, manager=NODE_MANAGER)
     if plan["taints"] is not None:
         # The list has other writers (the node life cycle controller): refused unless it is still as we read it.
         patch = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "spec": {"taints": plan["taints"]}}

@@ -4,7 +4,7 @@ import os
 import subprocess
 
 # A built-in module without parameters leaves no trace in /sys/module: what it provides does.
-EVIDENCE = {"br_netfilter": "/proc/sys/net/bridge"}
+EVIDENCE = {"br_netfilter": "/proc/sys/net/bridge", "ip_vs": "/proc/sys/net/ipv4/vs"}
 
 
 def present(module):

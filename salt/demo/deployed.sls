@@ -1,6 +1,11 @@
 # A front end that people reach on port 30080 of every node, and a back end that it finds by the name `backend`.
 {%- set kaas = pillar.kaas %}
 {%- set greeting = 'Hello from ' ~ kaas.cluster.name %}
+{%- set families %}
+            {%- if kaas.cluster.network.dual %}
+            ipFamilyPolicy: PreferDualStack
+            {%- endif %}
+{%- endset %}
 {%- macro pod(role, cpu) %}
             revisionHistoryLimit: 3
             # A new pod serves before an old one leaves; an old one drains for 5 s (see demo/main.go).
@@ -90,6 +95,7 @@ demo-deployed:
           metadata: {name: backend, namespace: demo, labels: {app: backend}}
           spec:
             type: ClusterIP
+            {{- families }}
             selector: {app: backend}
             ports:
               - {name: http, port: 80, targetPort: http, protocol: TCP}
@@ -109,6 +115,7 @@ demo-deployed:
           metadata: {name: frontend, namespace: demo, labels: {app: frontend}}
           spec:
             type: NodePort
+            {{- families }}
             selector: {app: frontend}
             ports:
               - {name: http, port: 80, targetPort: http, nodePort: 30080, protocol: TCP}

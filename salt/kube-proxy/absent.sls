@@ -13,3 +13,11 @@ kube-proxy.service:
 kube-proxy-absent:
   kaas_artifact.absent:
     - name: kube-proxy
+
+kube-proxy-kernel-absent:
+  kaas_network.absent:
+    - tables: [ip kube-proxy, ip6 kube-proxy]
+    # The kubelet has some of its own.
+    - chains: [KUBE-SERVICES, KUBE-SVC-, KUBE-SVL-, KUBE-SEP-, KUBE-EXT, KUBE-FW-, KUBE-NODE, KUBE-POST, KUBE-FORWARD, KUBE-MARK-MASQ, KUBE-PROXY-]
+    - require:
+      - kaas_service: kube-proxy.service

@@ -4,7 +4,7 @@ include:
   - cni-plugins.installed
   - containerd.running
   - kubelet.running
-  - kube-proxy.running
+  - kube-proxy.{{ 'absent' if pillar.kaas.cluster.network.proxy == 'none' else 'running' }}
 {% for sls in pillar.kaas.plugins.undone + pillar.kaas.plugins.running %}
   - {{ sls }}
 {% endfor %}

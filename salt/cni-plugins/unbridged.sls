@@ -1,0 +1,15 @@
+# What networks with the bridge cni0 leave, where another network follows or the node leaves its cluster. Pods that are still there would
+# have no network any more: they go before.
+{% from 'cni-plugins/bridge.jinja' import path %}
+{{ path }}:
+  file.absent
+
+# Addresses that are given out; the folder is on a tmpfs.
+/run/cni/networks/cbr0:
+  file.absent
+
+kernel without a bridge of pods:
+  kaas_network.absent:
+    - links: [cni0]
+    - chains: [CNI-]
+    - networks: {{ salt['pillar.get']('kaas:cluster:networks:pods', []) | json }}
