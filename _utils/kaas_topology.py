@@ -258,6 +258,12 @@ def kernel(cluster, node):
     return found if KUBELET_ROLES & set(cluster["nodes"][node]["roles"]) else {}
 
 
+def conflists(cluster):
+    """Return ``{network plug-in: name of the CNI configuration that its pods are made with}`` of all that there are."""
+    known = cluster["plugins"]["sdn"]["known"]
+    return {name: data["facts"]["conflist"] for name, data in known.items() if "conflist" in data.get("facts", {})}
+
+
 def unused(cluster):
     """Return the components that this cluster does without: no program, certificate or kubeconfig of theirs."""
     return ["kube-proxy"] if cluster["network"]["proxy"] == "none" else []
@@ -318,6 +324,9 @@ def node_artifacts(cluster, node):
             if component in unused(cluster):
                 continue
             wanted[component] = sorted({*wanted.get(component, []), *files})
+    if "cni-plugins" in wanted:
+        # A file that the network's own installer puts there would be ours and its in turns.
+        wanted["cni-plugins"] = sorted(set(wanted["cni-plugins"]) - set(sdn(cluster).get("brings", [])))
     return wanted
 
 
@@ -462,6 +471,8 @@ def derive(cluster, node, table, source, digests=()):
         "artifacts": artifacts(cluster, node, component_versions, source),
         "images": images(cluster, image_versions, dict(digests)),
         "kernel": kernel(cluster, node),
+        "linux": sdn(cluster).get("linux"),
+        "conflists": conflists(cluster),
         "registries": cluster["registries"],
         "kubeconfigs": kubeconfigs(cluster, node),
         "settings": {name: cluster[name] for name in ("kubelet", "kube_proxy", "containerd")},

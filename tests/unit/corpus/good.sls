@@ -20,6 +20,8 @@ cluster:
     dns: 10.96.0.10
     plugin: flannel
     flannel: {backend: vxlan}
+    calico: {backend: vxlan, block_size: 26, values: {}}
+    cilium: {backend: vxlan, values: {}}
     proxy: nftables
   balancer: {plugin: metallb, metallb: {}, haproxy: {}}
   gateway:
