@@ -26,6 +26,7 @@ CHOICES = {
     "no-addons": {"addons": []},
     "gateway-with-certificate": {"gateway": {"plugin": "traefik", "traefik": {"certificate": "wildcard"}}},
     "gateway-without-gateway": {"gateway": {"plugin": "traefik", "traefik": {"gateway": False}}},
+    "cilium-without-kube-proxy": {"network": {"plugin": "cilium", "proxy": "none"}},
     "no-event-limit": {"admission": {"event_rate_limit": []}},
     "bindings": {
         "rbac": {
