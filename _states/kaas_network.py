@@ -1,5 +1,7 @@
 """What pods' networks need of a machine's kernel, and what they leave there."""
 
+import time
+
 CONFLIST = "/etc/cni/net.d/10-kaas.conflist"
 
 
@@ -83,7 +85,7 @@ def routes(name, routes, protocol, networks, table=None, ruleset=None):
     return {**ret, "comment": ", ".join(ret["changes"])}
 
 
-def absent(name, links=(), tables=(), chains=(), networks=(), protocols=()):
+def absent(name, links=(), tables=(), chains=(), networks=(), protocols=(), idle=0):
     """
     The kernel has none of these: what a pod network leaves behind when its programs are gone.
 
@@ -97,6 +99,9 @@ def absent(name, links=(), tables=(), chains=(), networks=(), protocols=()):
         Beginnings of names of iptables chains, of both families; rules that lead there go with them.
     networks, protocols
         Routes into these networks, and routes with these protocols, but for those that the kernel keeps itself.
+    idle
+        Seconds to wait, before interfaces are removed, for the routes over them to lead elsewhere: other nodes may still
+        be on the way to the network that follows. After that they are removed all the same.
     """
     utils = __utils__
     ret = {"name": name, "changes": {}, "result": True, "comment": "Nothing is left"}
@@ -115,6 +120,9 @@ def absent(name, links=(), tables=(), chains=(), networks=(), protocols=()):
             return {**ret, "result": None, "comment": f"{', '.join(removed)} would be removed"}
         for route in there["routes"]:
             utils["kaas_network.delete_route"](route)
+        deadline = time.monotonic() + idle
+        while utils["kaas_network.routes_over"](there["links"]) and time.monotonic() < deadline:
+            time.sleep(0.2)
         for link in there["links"]:
             utils["kaas_network.delete_link"](link)
         if there["chains"]:

@@ -77,6 +77,12 @@ def routes(networks=(), protocols=()):
     return found
 
 
+def routes_over(links):
+    """Return the networks to which routes lead over one of ``links``."""
+    every = routes(["0.0.0.0/0", "::/0"]) if links else []
+    return [route["to"] for route in every if route["dev"] in links]
+
+
 def wanted_routes(wanted, live, protocol):
     """Return ``(missing, surplus)`` for ``wanted`` ``{network: gateway}`` and what :func:`routes` found.
 

@@ -1,7 +1,6 @@
-# What networks with the bridge cni0 leave, where another network follows or the node leaves its cluster. Pods that are still there would
-# have no network any more: they go before.
-{% from 'cni-plugins/bridge.jinja' import path %}
-{{ path }}:
+# What networks with the bridge cni0 share, taken away where another network follows or the node leaves its cluster. Pods that are still
+# there have no network then: they go before.
+/etc/cni/net.d/10-kaas.conflist:
   file.absent
 
 # Addresses that are given out; the folder is on a tmpfs.

@@ -5,6 +5,8 @@ kube-proxy.service:
   '/etc/systemd/system/kube-proxy.service',
   '/etc/kubernetes/kube-proxy.yaml',
   '/etc/kubernetes/kube-proxy.conf',
+  '/etc/kubernetes/pki/kube-proxy.crt',
+  '/etc/kubernetes/pki/kube-proxy.key',
 ] %}
 {{ path }}:
   file.absent

@@ -1,8 +1,3 @@
-{% if not salt['pillar.get']('kaas:cluster:network:bridge', True) %}
-include:
-  - cni-plugins.unbridged
-{% endif %}
-
 flannel-cni.path:
   kaas_service.dead
 

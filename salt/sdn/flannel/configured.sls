@@ -1,10 +1,10 @@
-{% from 'cni-plugins/bridge.jinja' import conflist, path %}
+{% from 'cni-plugins/bridge.jinja' import conflist %}
 {% set kaas = pillar.kaas %}
 {% set network = kaas.cluster.network %}
 {% set dual = network.dual %}
 {% set subnets = ['${FLANNEL_SUBNET%.*}.0/${FLANNEL_SUBNET#*/}', '${FLANNEL_IPV6_SUBNET%::1/*}::/${FLANNEL_IPV6_SUBNET#*/}'] %}
 {% set networks = ['$FLANNEL_NETWORK', '$FLANNEL_IPV6_NETWORK'] %}
-{% set families = 2 if dual else 1 %}
+{% set families = kaas.cluster.networks.pods | length %}
 /etc/flannel/net-conf.json:
   file.serialize:
     - serializer: json
@@ -97,8 +97,8 @@ flannel-packages:
         cat > /run/flannel/conflist <<EOF
         {{ conflist(network.pod_mtu or '$FLANNEL_MTU', subnets[:families], networks[:families]) | indent(8) }}
         EOF
-        cmp -s /run/flannel/conflist {{ path }} || cp /run/flannel/conflist {{ path }}
-        chmod 0600 {{ path }}
+        cmp -s /run/flannel/conflist /etc/cni/net.d/10-kaas.conflist || cp /run/flannel/conflist /etc/cni/net.d/10-kaas.conflist
+        chmod 0600 /etc/cni/net.d/10-kaas.conflist
 
 /etc/systemd/system/flannel-cni.service:
   file.managed:

@@ -35,11 +35,12 @@ flanneld.service:
       - sls: sdn.flannel.installed
       - sls: sdn.flannel.configured
 
-# What the other back ends made. Their routes are replaced by then, so pods keep talking.
+# What the other back ends made, when the routes have left it: a node has a route to another as soon as both have changed.
 flannel-running:
   kaas_network.absent:
     - links: {{ {'vxlan': ['flannel-wg*'], 'wireguard': ['flannel.1', 'flannel-v6.1']}.get(
         pillar.kaas.cluster.network.flannel.backend, ['flannel*']) | json }}
+    - idle: 30
     - require:
       - kaas_service: flanneld.service
 

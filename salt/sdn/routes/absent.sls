@@ -1,8 +1,3 @@
-{% if not salt['pillar.get']('kaas:cluster:network:bridge', True) %}
-include:
-  - cni-plugins.unbridged
-{% endif %}
-
 kaas-routes.service:
   kaas_service.dead
 

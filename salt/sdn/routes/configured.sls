@@ -1,4 +1,4 @@
-{% from 'cni-plugins/bridge.jinja' import conflist, path %}
+{% from 'cni-plugins/bridge.jinja' import conflist %}
 {% set kaas = pillar.kaas %}
 # The rules take connections out of the cluster from behind the node's own address; inside, pods keep theirs.
 routes-packages:
@@ -10,8 +10,7 @@ routes-packages:
     - makedirs: True
     - contents: |
 {%- for pods in kaas.cluster.networks.pods %}
-        {%- set family = 'ip6' if ':' in pods else 'ip' %}
-        {%- set multicast = 'ff00::/8' if ':' in pods else '224.0.0.0/4' %}
+        {%- set family, multicast = [('ip', '224.0.0.0/4'), ('ip6', 'ff00::/8')][loop.index0] %}
         # Made and deleted, so that loading this again replaces the table in one step.
         table {{ family }} kaas-routes
         delete table {{ family }} kaas-routes
@@ -77,7 +76,7 @@ routes-packages:
         WantedBy=multi-user.target
 
 # Pods get the interface's MTU: nothing is added to their packets.
-{{ path }}:
+/etc/cni/net.d/10-kaas.conflist:
   file.managed:
     - makedirs: True
     - mode: '0600'
