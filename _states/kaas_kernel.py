@@ -28,3 +28,23 @@ def modules(name, modules, reason=None):
         because = f"needed for {reason}: " if reason else ""
         ret.update(result=False, comment=because + "; ".join([*problems, advice]), changes={})
     return ret
+
+
+def at_least(name, version, reason):
+    """
+    The kernel that runs is this version or a newer one. Nothing is changed here.
+
+    name
+        Any text.
+    version
+        ``"5.10"``.
+    reason
+        The line of the cluster file that needs it, for the message.
+    """
+    ret = {"name": name, "changes": {}, "result": True, "comment": ""}
+    found = __utils__["kaas_kernel.release"]()
+    ret["comment"] = f"Linux {found}"
+    if __utils__["kaas_kernel.older"](found, version):
+        advice = "boot a newer kernel, or choose another network"
+        ret.update(result=False, comment=f"Linux {found} is older than {version}, which {reason} needs: {advice}")
+    return ret

@@ -91,6 +91,30 @@ def deletion_order(objects: Iterable[Object]) -> list[Object]:
     return sorted(objects, key=lambda obj: (rank.get(obj["kind"], 1), identity(obj)))
 
 
+#: Groups of Kubernetes itself, besides the core group and those below k8s.io.
+OWN_GROUPS = {"apps", "batch", "autoscaling", "policy"}
+
+
+def deletion_phases(objects: Iterable[Object]) -> list[list[Object]]:
+    """Return the objects to delete in turns; what is in one turn must be gone before the next begins.
+
+    Custom resources go first: the controller that has to clean up after them, often by a finalizer, lies in the same
+    set, and their definitions do, too.
+    """
+    custom, rest = [], []
+    ordered_objects = deletion_order(objects)
+    defined = {
+        (obj["spec"]["group"], obj["spec"]["names"]["kind"])
+        for obj in ordered_objects
+        if obj["kind"] == "CustomResourceDefinition"
+    }
+    for obj in ordered_objects:
+        group = group_of(obj["apiVersion"])
+        foreign = bool(group) and group not in OWN_GROUPS and not group.endswith(".k8s.io")
+        (custom if foreign or (group, obj["kind"]) in defined else rest).append(obj)
+    return [phase for phase in (custom, rest) if phase]
+
+
 # -- ApplySets ----------------------------------------------------------------------------------------------------
 
 

@@ -265,6 +265,12 @@ def kernel(cluster, node):
     return found if KUBELET_ROLES & set(cluster["nodes"][node]["roles"]) else {}
 
 
+def conflists(cluster):
+    """Return ``{network plug-in: name of the CNI configuration that its pods are made with}`` of all that there are."""
+    known = cluster["plugins"]["sdn"]["known"]
+    return {name: data["facts"]["conflist"] for name, data in known.items() if "conflist" in data.get("facts", {})}
+
+
 def unused(cluster):
     """Return the components that this cluster does without: no program, certificate or kubeconfig of theirs."""
     return ["kube-proxy"] if cluster["network"]["proxy"] == "none" else []
@@ -325,7 +331,32 @@ def node_artifacts(cluster, node):
             if component in unused(cluster):
                 continue
             wanted[component] = sorted({*wanted.get(component, []), *files})
+    if "cni-plugins" in wanted:
+        # A file that the network's own installer puts there would be ours and its in turns.
+        wanted["cni-plugins"] = sorted(set(wanted["cni-plugins"]) - set(sdn(cluster).get("brings", [])))
     return wanted
+
+
+def verified(source, sums):
+    """Return ``source`` (see :func:`artifacts`) with the cluster file's own sha256 before any other checksum.
+
+    ``sums`` is ``{component: {file: sha256}}``. A file that nobody gives a checksum raises ValueError.
+    """
+
+    def found(artifact, version, name):
+        entry = dict(source(artifact, version, name))
+        own = sums.get(artifact, {}).get(name)
+        if own:
+            entry.pop("checksum", None)
+            entry["sha256"] = own
+        if not {"sha256", "checksum"} & set(entry):
+            raise ValueError(
+                f"artifacts: {entry['url']} has no published checksum: download it, convince yourself, and put its "
+                f"sha256 into artifacts.sha256.{artifact} as '{name}'"
+            )
+        return entry
+
+    return found
 
 
 def artifacts(cluster, node, component_versions, source):
@@ -456,6 +487,8 @@ def derive(cluster, node, table, source, digests=()):
         "artifacts": artifacts(cluster, node, component_versions, source),
         "images": images(cluster, image_versions, dict(digests)),
         "kernel": kernel(cluster, node),
+        "linux": sdn(cluster).get("linux"),
+        "conflists": conflists(cluster),
         "registries": cluster["registries"],
         "kubeconfigs": kubeconfigs(cluster, node),
         "settings": {name: cluster[name] for name in ("kubelet", "kube_proxy", "containerd")},

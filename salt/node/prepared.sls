@@ -16,6 +16,20 @@ network of {{ kaas.node.name }}:
     - pods: {{ kaas.node.pods | json }}
     - failhard: True
 
+pods of {{ kaas.node.name }}:
+  kaas_pods.of_network:
+    - chosen: {{ kaas.cluster.network.plugin }}
+    - conflists: {{ kaas.conflists | json }}
+    - failhard: True
+{% if kaas.linux %}
+
+kernel of {{ kaas.node.name }}:
+  kaas_kernel.at_least:
+    - version: {{ kaas.linux | json }}
+    - reason: 'network.plugin: {{ kaas.cluster.network.plugin }}'
+    - failhard: True
+{% endif %}
+
 /etc/modules-load.d/kaas.conf:
   file.managed:
     - contents: {{ kaas.kernel.values() | sum(start=[]) | json }}

@@ -15,6 +15,9 @@ include:
   - kube-controller-manager.running
   - kube-scheduler.running
   - kubectl.configured
+{% if 'helm' not in kaas.artifacts %}
+  - helm.absent
+{% endif %}
 {% if kaas.deployer %}
   - rbac.deployed
 {% for sls in kaas.plugins.network %}

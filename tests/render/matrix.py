@@ -24,6 +24,9 @@ SMALLEST = "mini"
 CHOICES = {
     "mtu": {"network": {"mtu": 1400}},
     "no-addons": {"addons": []},
+    "gateway-with-certificate": {"gateway": {"plugin": "traefik", "traefik": {"certificate": "wildcard"}}},
+    "gateway-without-gateway": {"gateway": {"plugin": "traefik", "traefik": {"gateway": False}}},
+    "cilium-without-kube-proxy": {"network": {"plugin": "cilium", "proxy": "none"}},
     "no-event-limit": {"admission": {"event_rate_limit": []}},
     "bindings": {
         "rbac": {

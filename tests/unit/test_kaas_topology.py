@@ -146,7 +146,7 @@ CONTROL_PLANE = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", 
     [
         ("demo", "w1", KUBELET),
         ("demo", "m1", KUBELET | CONTROL_PLANE | {"etcd"}),
-        ("mini", "n1", KUBELET | CONTROL_PLANE | {"etcd"}),
+        ("mini", "n1", KUBELET | CONTROL_PLANE | {"etcd", "gateway-api"}),
     ],
 )
 def test_a_node_installs_what_its_roles_run(name, node, components):
@@ -225,6 +225,45 @@ def test_nodes_without_a_kubelet(node, artifacts):
     assert (list(data["artifacts"]), data["kubeconfigs"]) == (artifacts, {})
     deployer = kaas_topology.derive(wanted, "m1", TABLE, source)
     assert list(deployer["nodes"]) == ["m1", "m2", "m3", "w1", "w2"]
+
+
+SOURCES = {
+    "published": {"url": "https://x/published", "checksum": "https://x/SHA256SUMS"},
+    "indexed": {"url": "https://x/indexed", "sha256": "a" * 64},
+    "bare": {"url": "https://x/bare"},
+}
+
+
+@pytest.mark.parametrize(
+    ("artifact", "own", "expected"),
+    [
+        ("published", {}, {"checksum": "https://x/SHA256SUMS"}),
+        ("published", {"published": {"file": "b" * 64}}, {"sha256": "b" * 64}),
+        ("published", {"published": {"other": "b" * 64}}, {"checksum": "https://x/SHA256SUMS"}),
+        ("indexed", {"indexed": {"file": "b" * 64}}, {"sha256": "b" * 64}),
+        ("bare", {"bare": {"file": "b" * 64}}, {"sha256": "b" * 64}),
+    ],
+)
+def test_the_cluster_files_checksum_goes_before_others(artifact, own, expected):
+    found = kaas_topology.verified(lambda artifact, version, name: SOURCES[artifact], own)(artifact, "1", "file")
+    assert found == {"url": f"https://x/{artifact}", **expected}
+
+
+def test_a_file_that_nobody_vouches_for_is_refused():
+    with pytest.raises(ValueError, match=r"https://x/bare has no published checksum.*artifacts.sha256.bare as 'file'"):
+        kaas_topology.verified(lambda artifact, version, name: SOURCES[artifact], {})("bare", "1", "file")
+
+
+@pytest.mark.parametrize(("plugin", "expected"), [("calico", ["bridge", "firewall"]), ("cilium", kaas_topology.CNI_PLUGINS)])
+def test_what_a_network_brings_itself_is_not_installed(plugin, expected):
+    wanted = cluster("demo")
+    wanted["plugins"]["sdn"]["name"] = plugin
+    assert kaas_topology.node_artifacts(wanted, "w1")["cni-plugins"] == sorted(expected)
+
+
+def test_networks_that_share_their_pods_have_one_configuration():
+    found = kaas_topology.conflists(cluster("demo"))
+    assert found["flannel"] == found["routes"] and len({found["flannel"], found["calico"], found["cilium"]}) == 3
 
 
 # -- the network ---------------------------------------------------------------------------------------------------

@@ -143,6 +143,21 @@ def kernel(world, fails):
     return {"modules": ["overlay"]}
 
 
+def old_kernel(world, fails):
+    world.tools["kaas_kernel.release"] = lambda: "5.4.0-1-amd64" if fails else "6.1.0"
+    return {"version": "5.10", "reason": "network.plugin: cilium"}
+
+
+def foreign_pods(world, fails):
+    folder = world.root / "net.d"
+    folder.mkdir()
+    (folder / "10-kaas.conflist").write_text("{}")
+    world.tools["kaas_cri.usable"] = lambda: True
+    world.tools["kaas_cri.networked"] = lambda: ["demo/web"] if fails else []
+    conflists = {"flannel": "10-kaas.conflist", "cilium": "05-cilium.conflist"}
+    return {"chosen": "cilium", "conflists": conflists, "folder": str(folder)}
+
+
 def objects(world, fails, **arguments):
     world.server.api.ready = not fails
     return {"kubeconfig": world.server.kubeconfig, "timeout": 0, **arguments}
@@ -259,6 +274,7 @@ CASES = {
     "kaas_file.joined": (joined, "/none", "must come first"),
     "kaas_formula.current": (formula_current, "synced modules", "run it again"),
     "kaas_kernel.modules": (kernel, "modprobe overlay", "boot the kernel that is installed"),
+    "kaas_kernel.at_least": (old_kernel, "network.plugin: cilium", "boot a newer kernel"),
     "kaas_network.fits": (network_fits, "eth1 has an MTU of 1400", "write network.mtu: 1400"),
     "kaas_network.routes": (network_routes, "set_route: Operation not permitted", "on one link"),
     "kaas_network.bridged": (network_bridged, "no interface says", "must have this address"),
@@ -269,12 +285,13 @@ CASES = {
     "kaas_object.node_labels": (node_labels, "https://127.0.0.1", "kube-apiserver.service"),
     "kaas_pki.certificates": (certificates, "CA minion ca", "test.ping|is the key of minion ca accepted"),
     "kaas_pki.owned": (owned, "nobody-at-all", "node.accounts must come first"),
+    "kaas_pods.of_network": (foreign_pods, "demo/web", "containerd.emptied"),
     "kaas_pods.absent": (pods, "pods of this node", "crictl pods"),
     "kaas_service.running": (unit, "x.service", "address already in use"),
     "kaas_service.dead": (functools.partial(unit, ActiveState="active"), "x.service", "address already in use"),
 }
 # What has nothing to predict in these worlds: it looks, or keeps Salt's own modules fresh, which is no change of the node.
-NO_CHANGE = {"kaas_formula.current", "kaas_network.fits", "kaas_object.ready"}
+NO_CHANGE = {"kaas_formula.current", "kaas_kernel.at_least", "kaas_network.fits", "kaas_object.ready", "kaas_pods.of_network"}
 
 
 @pytest.fixture(scope="module")
