@@ -1,0 +1,14 @@
+# yaml-language-server: $schema=../data/cluster.schema.json
+# Pods' packets travel encrypted, for links that others can listen to. The kernel must have WireGuard (Linux 5.6 and later).
+cluster:
+  name: network-wireguard
+  kubernetes: "1.36"
+  acknowledge: [control-plane-is-redundant]  # one master is wanted here
+  nodes:
+    m1: {address: 10.20.0.11, roles: [etcd, master]}
+    w1: {address: 10.20.0.21, roles: [worker]}
+    w2: {address: 10.20.0.22, roles: [worker]}
+  network:
+    nodes: 10.20.0.0/24
+    plugin: flannel
+    flannel: {backend: wireguard}
