@@ -147,6 +147,8 @@ def _upstream():
     releases = __utils__["kaas_clusterfile.table"](_roots("pillar_roots"), "upstream.yaml")
 
     def source(artifact, version, name):
+        if artifact not in releases:
+            raise ValueError(f"artifacts: nobody publishes {artifact} for download: use artifacts.source: repository")
         release = releases[artifact]
         words = {"version": version, "file": name, "os": "linux", "arch": "amd64"}
         return {key: value.format(**words) for key, value in release.items()}
@@ -183,7 +185,8 @@ def ext_pillar(minion_id, pillar, secrets="/etc/kaas/secrets", artifacts=None):
     chosen = cluster["artifacts"]
     try:
         source, digests = _repository(chosen["url"], artifacts) if chosen["source"] == "repository" else _upstream()
-        data = __utils__["kaas_topology.derive"](cluster, node, known["versions"], source, digests)
+        known_source = __utils__["kaas_topology.verified"](source, chosen["sha256"])
+        data = __utils__["kaas_topology.derive"](cluster, node, known["versions"], known_source, digests)
     except ValueError as error:
         raise ValueError(f"{_label(cluster['name'])}: {error}") from None
     if data.get("deployer"):
@@ -193,6 +196,7 @@ def ext_pillar(minion_id, pillar, secrets="/etc/kaas/secrets", artifacts=None):
         data["warnings"] = warnings
         for warning in warnings:
             log.warning("kaas: %s", warning)
+        data["charts"] = __utils__["kaas_charts.values"](cluster, data["cluster"]["network"], data["cluster"]["api"])
     data["formula"] = _formula()
     public = __utils__["kaas_topology.topology"](cluster)
     data["certificates"] = __utils__["kaas_pki.policies"](public, node)

@@ -17,7 +17,7 @@ def installed(name, version, files, bin_dir=BIN, keep=2):
     files
         ``[{name, url, sha256 | checksum, member?}]``, from the pillar.
     bin_dir
-        Folder of the links.
+        Folder of the links; None for files that are no programs, which get no link.
     keep
         How many versions stay on the node, the linked one included; the others are removed.
 
@@ -26,7 +26,7 @@ def installed(name, version, files, bin_dir=BIN, keep=2):
     ret = {"name": name, "changes": {}, "result": True, "comment": f"{name} {version} is installed"}
     path = __utils__["kaas_artifact.folder"](name, version)
     missing = __utils__["kaas_artifact.missing"](files, path)
-    unlinked = __utils__["kaas_artifact.unlinked"](files, path, bin_dir)
+    unlinked = __utils__["kaas_artifact.unlinked"](files, path, bin_dir) if bin_dir else []
     old = [other for other in __utils__["kaas_artifact.versions"](name) if other != version][max(keep - 1, 0) :]
     if missing:
         ret["changes"]["fetched"] = {entry["name"]: entry["url"] for entry in missing}
@@ -41,7 +41,8 @@ def installed(name, version, files, bin_dir=BIN, keep=2):
     try:
         if missing:
             __utils__["kaas_artifact.fetch"](missing, path)
-        __utils__["kaas_artifact.link"](unlinked, path, bin_dir)
+        if unlinked:
+            __utils__["kaas_artifact.link"](unlinked, path, bin_dir)
         for other in old:
             __utils__["kaas_artifact.remove"](name, other)
     except (OSError, ValueError) as error:

@@ -18,13 +18,15 @@ INITIAL_MANAGER = "kaas-initial"
 
 def applied(
     name,
-    objects,
+    objects=None,
     kubeconfig=KUBECONFIG,
     prune=True,
     wait=None,
     timeout=120,
     force=True,
     initial=None,
+    files=None,
+    chart=None,
 ):
     """Make the API hold exactly this set of objects.
 
@@ -43,6 +45,11 @@ def applied(
     initial
         Partial objects, applied once only: when their object is created (or when the description gives up those
         fields). For values that a controller owns from then on, such as the replicas of an autoscaled Deployment.
+    files
+        Manifest files on this machine (verified artifacts), read at run time, whose objects are of the set as well.
+    chart
+        ``{file, name, namespace, values?, include_crds?, kubernetes}``: a Helm chart on this machine, which is rendered
+        at run time; ``kubernetes`` is the version it is rendered for.
 
     .. code-block:: yaml
 
@@ -56,13 +63,23 @@ def applied(
     """
     ret = {"name": name, "changes": {}, "result": True, "comment": ""}
     utils = __utils__
-    wrong = utils["kaas_manifest.problems"](objects) + utils["kaas_manifest.wait_problems"](wait or [])
+    wrong, later = [], []
+    objects = [*(objects or []), *_from_disk(files or [], chart, wrong, later)]
+    wrong += utils["kaas_manifest.wait_problems"](wait or [])
+    if objects or not (wrong or later):
+        wrong += utils["kaas_manifest.problems"](objects)
     wrong += utils["kaas_manifest.problems"](initial) if initial else []
+    if later and not wrong:
+        # A dry run on a machine that has not downloaded them yet; a real one has failed above.
+        ret.update(result=None, comment="Would be applied once these are here: " + ", ".join(later))
+        return ret
     kube = _connect(ret, name, kubeconfig, timeout, wrong)
     if kube is None:
         return ret
     try:
         run = _Apply(kube, name, __opts__["test"], force, time.monotonic() + timeout)
+        if chart:
+            objects = run.placed(objects, chart["namespace"])
         run.read(objects)
         run.apply(objects, initial or [])
         if not run.errors:
@@ -85,13 +102,16 @@ def applied(
     return ret
 
 
-def absent(name, kubeconfig=KUBECONFIG, timeout=120):
+def absent(name, kubeconfig=KUBECONFIG, timeout=120, groups=()):
     """Make the API hold no object of a set, and wait until they are really gone.
 
     name
-        The set's name, as given to ``applied``.
+        The set's name, as given to ``applied``. Its custom resources go first: what cleans up after them lies in the
+        set, too.
     timeout
         Seconds to wait for the API at first, and again for the objects to go.
+    groups
+        API groups of which the set's own programs made definitions (CRDs) that nobody applied; these go with the set.
     """
     ret = {"name": name, "changes": {}, "result": True, "comment": ""}
     utils = __utils__
@@ -101,11 +121,15 @@ def absent(name, kubeconfig=KUBECONFIG, timeout=120):
     try:
         run = _Apply(kube, name, __opts__["test"], True, time.monotonic() + timeout)
         run.read([])
-        doomed = utils["kaas_manifest.deletion_order"](run.live.values())
-        for obj in doomed:
-            run.delete(obj)
-        if doomed and not run.errors and not __opts__["test"]:
-            run.wait_gone(doomed)
+        for doomed in utils["kaas_manifest.deletion_phases"](run.live.values()):
+            if run.errors:
+                break
+            for obj in doomed:
+                run.delete(obj)
+            if not run.errors and not __opts__["test"]:
+                run.wait_gone(doomed)
+        if run.parent and groups and not run.errors:
+            run.delete_definitions(groups)
         if run.parent and not run.errors:
             run.delete(run.parent)  # last: it knows what is still to be deleted
     except kube.Error as error:
@@ -148,8 +172,9 @@ def node_labels(name, nodes, kubeconfig=KUBECONFIG, timeout=120):
     """Give Nodes the labels and taints that they may not give themselves (NodeRestriction).
 
     nodes
-        ``{node name: {labels: {key: value}, taints: [{key, value?, effect}]}}``. Labels and taints that left the
-        description are taken away, those of others stay.
+        ``{node name: {labels: {key: value}, taints: [{key, value?, effect}], pods: [network, ...]}}``. Labels and taints
+        that left the description are taken away, those of others stay. The pod networks of a Node are written once:
+        Kubernetes lets nobody change them, so another one that is there is an error; ``[]`` leaves them to others.
     timeout
         Seconds to wait for the API at first, and again for the nodes to register. Never creates a Node.
     """
@@ -195,6 +220,33 @@ def node_labels(name, nodes, kubeconfig=KUBECONFIG, timeout=120):
     else:
         ret["comment"] = f"{len(ret['changes'])} of {len(nodes)} nodes changed" if ret["changes"] else "As described"
     return ret
+
+
+# -- what lies on this machine ----------------------------------------------------------------------------------------
+
+
+def _from_disk(files, chart, wrong, later):
+    """Return the objects of manifest files and of a chart; put what is wrong into `wrong`, what a dry run lacks into
+    `later`."""
+    utils = __utils__
+    found = []
+    faults = utils["kaas_chart.problems"](chart) if chart else []
+    wrong += faults
+    jobs = [(path, path, utils["kaas_chart.read"]) for path in files]
+    if chart and not faults:
+        jobs.append((chart["file"], chart, utils["kaas_chart.render"]))
+    for path, what, reader in jobs:
+        try:
+            found += reader(what)
+        except OSError as error:
+            if __opts__["test"]:
+                later.append(error.filename or path)
+            else:
+                advice = "the state kaas_artifact.installed that brings it must come first"
+                wrong.append(f"{error.filename or path}: {error.strerror or error}; {advice}")
+        except ValueError as error:
+            wrong.append(str(error))
+    return found
 
 
 # -- how ----------------------------------------------------------------------------------------------------------
@@ -269,6 +321,22 @@ class _Apply:
                 if not utils["kaas_manifest.has_controller"](obj):
                     self.live[utils["kaas_manifest.identity"](obj)] = obj
 
+    def placed(self, objects, namespace):
+        """Return the objects of a chart in the namespace of its release, where their kind lies in one."""
+        utils = __utils__
+        own = utils["kaas_chart.scopes"](objects)
+        found = []
+        for obj in objects:
+            scope = own.get((utils["kaas_manifest.group_of"](obj["apiVersion"]), obj["kind"]))
+            if scope is None:
+                try:
+                    scope = self.kube.resource(obj["apiVersion"], obj["kind"])["namespaced"]
+                except self.kube.Error as error:
+                    if error.reason != "NoKind":
+                        raise
+            found.append(utils["kaas_chart.placed"](obj, namespace, scope))
+        return found
+
     def apply(self, objects, initial):
         """Apply the parent (which must know the kinds before members of them exist), then each object."""
         utils = __utils__
@@ -312,6 +380,15 @@ class _Apply:
             self.changes[title] = {"deleted": True}
         except self.kube.Error as error:
             self.errors[title] = str(error)
+
+    def delete_definitions(self, groups):
+        """Delete the CRDs of these API groups, and with them all objects of their kinds."""
+        found = self.kube.list("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+        doomed = [obj for obj in found if obj["spec"]["group"] in groups]
+        for obj in doomed:
+            self.delete(obj)
+        if not self.test and not self.errors:
+            self.wait_gone(doomed)
 
     def wait_gone(self, objects):
         """Wait until the deleted objects don't exist any more."""
@@ -429,9 +506,13 @@ def _explain(obj, error):
 def _label_node(kube, node, wanted, test):
     """Make one live Node carry the wanted labels and taints; return the paths that changed."""
     plan = __utils__["kaas_manifest.node_plan"](node, wanted, NODE_MANAGER)
+    if plan["problem"]:
+        raise kube.Error(plan["problem"])
     if not plan["changed"] or test:
         return plan["changed"]
     meta = node["metadata"]
+    if plan["pods"]:
+        kube.merge("v1", "Node", meta["name"], {"spec": plan["pods"]}, manager=NODE_MANAGER)
     if plan["taints"] is not None:
         # The list has other writers (the node life cycle controller): refused unless it is still as we read it.
         patch = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "spec": {"taints": plan["taints"]}}

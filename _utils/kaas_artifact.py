@@ -18,12 +18,15 @@ import time
 import urllib.error
 import urllib.request
 
+import yaml
+
 STORE = "/opt/kaas"
 RECORD = ".installed.json"
 PART = ".part-"
 CHUNK = 1 << 20
 TRIES = 4
-ARCHIVES = (".tar.gz", ".tgz")
+# Published checksums are small files; the index of a chart repository has every version that there ever was.
+LARGEST_CHECKSUMS = 1 << 26
 
 
 class Mismatch(ValueError):
@@ -129,12 +132,27 @@ def published_checksum(text, name):
     raise Mismatch(f"the published checksums do not name {name}")
 
 
+def chart_checksum(text, name):
+    """Return the sha256 of the chart file ``name`` from the index of a chart repository (``index.yaml``)."""
+    try:
+        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        releases = [release for one in document["entries"].values() for release in one]
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise Mismatch(f"the index of the chart repository can't be read: {error}") from None
+    for release in releases:
+        if release.get("digest") and any(url.rsplit("/", 1)[-1] == name for url in release.get("urls") or []):
+            return str(release["digest"]).lower().removeprefix("sha256:")
+    raise Mismatch(f"the index of the chart repository does not name {name} with its digest")
+
+
 def _expected(entry):
     """Return the sha256 that the download must have."""
     if "sha256" in entry:
         return entry["sha256"]
     with _open(entry["checksum"]) as response:
-        return published_checksum(response.read(1 << 20).decode(errors="replace"), entry["url"].rsplit("/", 1)[-1])
+        text = response.read(LARGEST_CHECKSUMS).decode(errors="replace")
+    name = entry["url"].rsplit("/", 1)[-1]
+    return chart_checksum(text, name) if entry["checksum"].endswith("/index.yaml") else published_checksum(text, name)
 
 
 def fetch(files, path):
@@ -172,7 +190,7 @@ def fetch(files, path):
 def _take_out(entry, url, download, digest, scratch):
     """Return ``(path, sha256)`` of one wanted file out of a verified download."""
     target = os.path.join(scratch, f"ready-{entry['name']}")
-    if not url.endswith(ARCHIVES):
+    if "member" not in entry:
         os.replace(download, target)
         return target, digest
     with tarfile.open(download) as archive:

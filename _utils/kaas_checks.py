@@ -7,7 +7,7 @@ of documentation is what the reference says about it. All checks run, whatever t
 facts
     ``versions`` the version table, ``fields`` the programs' configuration fields (``component-fields.json``), ``file``
     the file's name without suffix (or None), ``others`` ``{name: cluster}`` of the clusters that may touch this one,
-    ``found`` the names of the checks that found something so far.
+    ``found`` the names of the checks that found something so far, ``derived`` functions of ``kaas_topology`` by name.
 
 A finding is ``{"path", "message", "check", "severity"}`` with severity ``error`` or ``warning``. Whoever knows better
 names the check in ``cluster.acknowledge``: a warning is silent then, an error that may be acknowledged a warning.
@@ -258,6 +258,94 @@ def addresses_lie_in_the_node_network(cluster, _facts):
         elif net.num_addresses > 2 and address in (net.network_address, net.broadcast_address):
             edge = "network or broadcast" if net.version == 4 else "first or last"
             yield path, f"{address} is the {edge} address of {net}: use one between them"
+
+
+# The network and its plug-in
+
+
+def _sdn(cluster):
+    """Return the name of the chosen network and the facts about it."""
+    chosen = cluster["plugins"]["sdn"]
+    return chosen["name"], chosen["known"][chosen["name"]].get("facts", {})
+
+
+def _pod_network_problem(network, share, wholes, owners):
+    """Return what is wrong with one node's pod network, or None."""
+    whole = next((one for one in wholes if one.version == network.version), None)
+    if whole is None or not network.subnet_of(whole):
+        return f"{network} is not inside network.pods {whole or wholes[0]}"
+    if network.prefixlen != share:
+        return f"{network} is no /{share}, which each node gets"
+    owner = next((name for name, taken in owners if taken.version == network.version and taken.overlaps(network)), None)
+    return f"{network} is already that of {owner}" if owner else None
+
+
+@check()
+def node_networks_are_apart(cluster, facts):
+    """`nodes.NAME.pods`, or what follows from the address, with the network `routes`: inside `network.pods`, each
+    node's own."""
+    wholes = list(_networks(cluster, "pods").values())
+    known = _sdn(cluster)[1].get("node_networks") == "topology" and _networks(cluster, "nodes") and wholes
+    owners: list = []
+    for name, node in cluster["nodes"].items() if known else ():
+        if not _has_kubelet(node):
+            continue
+        path = f"nodes.{name}.pods"
+        advice = "write a free /24 of network.pods (IPv6: a /64)"
+        try:
+            found = [ipaddress.ip_network(text) for text in facts["derived"]["pod_networks"](cluster, name)]
+        except ValueError as error:
+            yield path, f"no network for the pods of {node['address']} ({error}): {advice}"
+            continue
+        if len(found) != len(wholes):
+            yield path, f"has {len(found)} networks, network.pods has {len(wholes)}: give one of each address family"
+            continue
+        for network in found:
+            problem = _pod_network_problem(network, POD_PREFIX[network.version], wholes, owners)
+            if problem:
+                yield path, f"{problem}: {advice}"
+            owners.append((name, network))
+
+
+SMALLEST_MTU = {4: 576, 6: 1280}  # that every host of the Internet takes (RFC 791, RFC 8200)
+
+
+@check()
+def mtu_leaves_room_for_pods(cluster, facts):
+    """`network.mtu`: less what the plug-in adds to each packet, it is a packet that IPv4 (576 bytes) or IPv6 (1280) can do with."""
+    mtu = cluster["network"].get("mtu")
+    smallest = SMALLEST_MTU[6 if _is_dual(cluster) else 4]
+    overhead = facts["derived"]["by_backend"](cluster, "overhead", 0)
+    if mtu and mtu - overhead < smallest:
+        yield "network.mtu", f"{mtu} leaves {mtu - overhead} bytes for pods: use at least {smallest + overhead}"
+
+
+@check("warning")
+def network_policies_are_enforced(cluster, _facts):
+    """`network.policies: required`: the network's plug-in enforces NetworkPolicies, or they are only words."""
+    name, about = _sdn(cluster)
+    if cluster["network"]["policies"] == "required" and not about.get("network_policy"):
+        able = [other for other, data in cluster["plugins"]["sdn"]["known"].items() if data.get("facts", {}).get("network_policy")]
+        advice = f"use one of: {', '.join(able)}" if able else "none here does; write optional, and keep pods apart otherwise"
+        yield "network.policies", f"{name} does not enforce NetworkPolicies: {advice}"
+
+
+@check(acknowledgeable=True)
+def services_have_a_proxy(cluster, _facts):
+    """`network.proxy: none`: the network's plug-in does kube-proxy's work.
+
+    Acknowledge it when something of your own does.
+    """
+    name, about = _sdn(cluster)
+    if cluster["network"]["proxy"] == "none" and not about.get("replaces_proxy"):
+        yield "network.proxy", f"none, and {name} does not do kube-proxy's work: no Service would work; use nftables"
+
+
+@check("warning")
+def proxy_has_a_future(cluster, _facts):
+    """`network.proxy: ipvs`: Kubernetes has deprecated it in 1.35."""
+    if cluster["network"]["proxy"] == "ipvs":
+        yield "network.proxy", "ipvs is deprecated since Kubernetes 1.35: use nftables"
 
 
 @check()
@@ -521,13 +609,15 @@ def taints_are_unique(cluster, _facts):
 
 @check("warning")
 def settings_have_an_effect(cluster, _facts):
-    """Settings that nothing reads: labels and taints of machines that are no Kubernetes nodes, IPv6 addresses without IPv6
-    networks, a URL with upstream."""
+    """Settings that nothing reads: labels and taints of machines that are no Kubernetes nodes, pod networks of nodes where
+    Kubernetes gives them, IPv6 addresses without IPv6 networks, a URL with upstream."""
     for name, node in cluster["nodes"].items():
         for key in ("labels", "taints"):
             if node.get(key) and not _has_kubelet(node):
                 roles = ", ".join(node["roles"])
                 yield f"nodes.{name}.{key}", f"has no effect: {name} ({roles}) is no Kubernetes node; leave it out"
+        if "pods" in node and not (_has_kubelet(node) and _sdn(cluster)[1].get("node_networks") == "topology"):
+            yield f"nodes.{name}.pods", "has no effect: Kubernetes gives nodes their pod networks; leave it out"
         if "address6" in node and not _is_dual(cluster):
             yield f"nodes.{name}.address6", "has no effect: the cluster has no IPv6 networks; leave it out"
     if cluster["artifacts"]["source"] == "upstream" and "url" in cluster["artifacts"]:
@@ -968,7 +1058,7 @@ class _Watched(dict):
         return super().__getitem__(key)
 
 
-def findings(cluster, versions, fields, file=None, others=(), broken=()):
+def findings(cluster, versions, fields, file=None, others=(), broken=(), derived=()):
     """Return what the checks find in a cluster that the schema accepts and that has its defaults.
 
     versions
@@ -982,8 +1072,11 @@ def findings(cluster, versions, fields, file=None, others=(), broken=()):
     broken
         Sections of the cluster that the schema refused: what a check says that read one of them does not count. Nor do
         warnings then; errors first.
+    derived
+        ``{name: function}``: what follows from a cluster, by the names in ``kaas_topology``.
     """
     facts = {"versions": versions, "fields": fields, "file": file, "others": dict(others), "found": set()}
+    facts["derived"] = dict(derived)
     found = []
     for name, one in CHECKS.items():
         severity = one["severity"]

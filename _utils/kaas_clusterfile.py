@@ -21,7 +21,9 @@ NEEDS = (
     "kaas_schema.findings",
     "kaas_schema.load",
     "kaas_schema.plugins",
+    "kaas_topology.by_backend",
     "kaas_topology.merge",
+    "kaas_topology.pod_networks",
     "kaas_yaml.read",
 )
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -170,7 +172,8 @@ def check(known, path, name=None, files=(), everyone=False):
         compared = {other: read(known, where) for other, where in others.items()}
         compared = {other: one for other, (one, mistakes, _) in compared.items() if not mistakes}
         judge = known["utils"]["kaas_checks.findings"]
-        found = found + judge(cluster, known["versions"], known["fields"], name, compared, _sections(found))
+        derived = {one: known["utils"][f"kaas_topology.{one}"] for one in ("by_backend", "pod_networks")}
+        found = found + judge(cluster, known["versions"], known["fields"], name, compared, _sections(found), derived)
     if any(item["severity"] == "error" for item in found):
         cluster = None
     return cluster, [{**item, "line": item.get("line") or _line(lines, item["path"])} for item in found]

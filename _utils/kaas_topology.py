@@ -56,7 +56,11 @@ IMAGES = {
     "coredns": "registry.k8s.io/coredns/coredns:v{coredns}",
     "metrics-server": "registry.k8s.io/metrics-server/metrics-server:v{metrics-server}",
     "demo": "registry.kaas.local/demo:{demo}",
+    "demo-next": "registry.kaas.local/demo:{demo-next}",
+    "redis": "registry.kaas.local/redis:{redis}",
 }
+# The images of an add-on that has more than the one of its own name.
+ADDON_IMAGES = {"demo": ["demo", "demo-next", "redis"]}
 
 
 def merge(base, over):
@@ -99,6 +103,9 @@ def plugin_states(cluster, node):
                     found[step].append(f"{kind}.{name}.{state}")
                 elif UNDO[state]:
                     found["undone"].append(f"{kind}.{name}.{UNDO[state]}")
+        if kind == "sdn" and "kubelet" in groups and not one["known"][one["name"]].get("facts", {}).get("bridge"):
+            # What networks with the same bridge share is none of theirs alone to take away.
+            found["undone"].append("cni-plugins.unbridged")
     return found
 
 
@@ -165,7 +172,9 @@ def network(cluster):
     are the IPv4 networks (:func:`networks` has all).
 
     With it come the derived service addresses ``service`` (first) and ``dns`` (tenth), and ``dual``: whether there is
-    IPv6 too, with the DNS service's second address ``dns6`` then.
+    IPv6 too, with the DNS service's second address ``dns6`` then; ``pod_mtu`` (:func:`pod_mtu`), ``bridge``: whether
+    the pods of a node are on the bridge cni0, and ``allocated``: whether kube-controller-manager gives nodes their pod
+    networks.
     """
     every = networks(cluster)
     net = {**cluster["network"], **{key: first for key, (first, *_) in every.items()}}
@@ -175,7 +184,96 @@ def network(cluster):
     net["dual"] = bool(services6)
     if services6:
         net["dns6"] = str(services6[0][10])
+    net.setdefault("mtu", None)
+    net["pod_mtu"] = pod_mtu(cluster)
+    net["bridge"] = bool(sdn(cluster).get("bridge"))
+    net["allocated"] = sdn(cluster).get("node_networks") != "topology"
     return net
+
+
+def sdn(cluster):
+    """Return the facts about the chosen network, from its file (docs/development/plugins.md)."""
+    chosen = cluster["plugins"]["sdn"]
+    return chosen["known"][chosen["name"]].get("facts", {})
+
+
+def by_backend(cluster, fact, otherwise):
+    """Return a fact about the chosen network that its file gives for each back end, or once for all."""
+    value = sdn(cluster).get(fact, otherwise)
+    backend = cluster["network"].get(cluster["plugins"]["sdn"]["name"], {}).get("backend")
+    return value.get(backend, otherwise) if isinstance(value, dict) else value
+
+
+def pod_mtu(cluster):
+    """Return the largest packet of a pod, in bytes; None where `network.mtu` is left to the machines' interfaces."""
+    mtu = cluster["network"].get("mtu")
+    return mtu - by_backend(cluster, "overhead", 0) if mtu else None
+
+
+# A node's share of the pod network, by IP version: the prefix that kube-controller-manager uses by default, too.
+POD_SHARE = {4: 24, 6: 64}
+
+
+def pod_networks(cluster, node):
+    """Return the networks of a node's pods, one of each address family, where the cluster file decides about them.
+
+    Without `nodes.NAME.pods` they follow from the node's address, and so stay when other nodes come and go: 172.28.0.11
+    of 172.28.0.0/24 is number 11, and so are its pods' networks. Raises ValueError for a number that leads beyond all
+    addresses.
+    """
+    mine = cluster["nodes"][node]
+    if "pods" in mine:
+        return [mine["pods"]] if isinstance(mine["pods"], str) else list(mine["pods"])
+    every = networks(cluster)
+    number = int(ipaddress.ip_address(mine["address"])) - int(ipaddress.ip_network(every["nodes"][0])[0])
+    found = []
+    for whole in [ipaddress.ip_network(text) for text in every["pods"]]:
+        share = POD_SHARE[whole.version]
+        first = int(whole[0]) + (number << (whole.max_prefixlen - share))
+        found.append(str(ipaddress.ip_network((first, share))))
+    return found
+
+
+def decided_pod_networks(cluster):
+    """Return ``{node: its pods' networks}`` where the cluster file decides and not kube-controller-manager; else {}."""
+    if sdn(cluster).get("node_networks") != "topology":
+        return {}
+    kubelets = [name for name, node in cluster["nodes"].items() if KUBELET_ROLES & set(node["roles"])]
+    return {name: pod_networks(cluster, name) for name in kubelets}
+
+
+def routes(cluster, node):
+    """Return ``{network: gateway}``: the ways from a node to the pods of all others, where the cluster file decides."""
+    return {
+        network: gateway
+        for peer, networks_ in decided_pod_networks(cluster).items()
+        if peer != node
+        for network, gateway in zip(networks_, addresses(cluster, peer), strict=True)
+    }
+
+
+def kernel(cluster, node):
+    """Return ``{what needs them: [kernel module, ...]}`` of a node that runs pods."""
+    name = cluster["plugins"]["sdn"]["name"]
+    found = {"containers": ["overlay", "br_netfilter"]}
+    if cluster["network"]["proxy"] == "ipvs":
+        found["network.proxy: ipvs"] = ["ip_vs"]
+    modules = by_backend(cluster, "kernel", [])
+    if modules:
+        backend = cluster["network"].get(name, {}).get("backend")
+        found[f"network.{name}.backend: {backend}" if backend else f"network.plugin: {name}"] = modules
+    return found if KUBELET_ROLES & set(cluster["nodes"][node]["roles"]) else {}
+
+
+def conflists(cluster):
+    """Return ``{network plug-in: name of the CNI configuration that its pods are made with}`` of all that there are."""
+    known = cluster["plugins"]["sdn"]["known"]
+    return {name: data["facts"]["conflist"] for name, data in known.items() if "conflist" in data.get("facts", {})}
+
+
+def unused(cluster):
+    """Return the components that this cluster does without: no program, certificate or kubeconfig of theirs."""
+    return ["kube-proxy"] if cluster["network"]["proxy"] == "none" else []
 
 
 def addresses(cluster, node):
@@ -198,6 +296,7 @@ def topology(cluster):
         "purposes": {
             purpose: row for _, _, data in plugins(cluster) for purpose, row in data.get("certificates", {}).items()
         },
+        "unused": unused(cluster),
         "nodes": {
             name: {
                 "id": ids[name],
@@ -229,8 +328,35 @@ def node_artifacts(cluster, node):
         tables += [table for group, table in data.get("artifacts", {}).items() if group in groups]
     for table in tables:
         for component, files in table.items():
+            if component in unused(cluster):
+                continue
             wanted[component] = sorted({*wanted.get(component, []), *files})
+    if "cni-plugins" in wanted:
+        # A file that the network's own installer puts there would be ours and its in turns.
+        wanted["cni-plugins"] = sorted(set(wanted["cni-plugins"]) - set(sdn(cluster).get("brings", [])))
     return wanted
+
+
+def verified(source, sums):
+    """Return ``source`` (see :func:`artifacts`) with the cluster file's own sha256 before any other checksum.
+
+    ``sums`` is ``{component: {file: sha256}}``. A file that nobody gives a checksum raises ValueError.
+    """
+
+    def found(artifact, version, name):
+        entry = dict(source(artifact, version, name))
+        own = sums.get(artifact, {}).get(name)
+        if own:
+            entry.pop("checksum", None)
+            entry["sha256"] = own
+        if not {"sha256", "checksum"} & set(entry):
+            raise ValueError(
+                f"artifacts: {entry['url']} has no published checksum: download it, convince yourself, and put its "
+                f"sha256 into artifacts.sha256.{artifact} as '{name}'"
+            )
+        return entry
+
+    return found
 
 
 def artifacts(cluster, node, component_versions, source):
@@ -282,7 +408,7 @@ def kubeconfigs(cluster, node):
     for purpose, row in topology(cluster)["purposes"].items():
         rows[purpose] = (set(row["roles"]), row["file"], False)
     for user, (holders, certificate, local) in rows.items():
-        if not holders & roles:
+        if not holders & roles or user in unused(cluster):
             continue
         found[user] = {
             "apiVersion": "v1",
@@ -312,7 +438,8 @@ def images(cluster, words, digests):
     ``pause``: containerd protects that image from garbage collection by its reference, which it keeps without the tag.
     """
     found = {}
-    templates = {name: text for name, text in IMAGES.items() if name in ("pause", "coredns", *cluster["addons"])}
+    wanted = {"pause", "coredns"}.union(*(ADDON_IMAGES.get(addon, [addon]) for addon in cluster["addons"]))
+    templates = {name: text for name, text in IMAGES.items() if name in wanted}
     for _, _, data in plugins(cluster):
         templates.update(data.get("images", {}))
     for name, template in templates.items():
@@ -321,6 +448,14 @@ def images(cluster, words, digests):
         name_kept = tagged.rpartition(":")[0] if name == "pause" else tagged
         found[name] = f"{name_kept}@{digest}" if digest else tagged
     return found
+
+
+def demo(cluster):
+    """Return the demo's settings, and ``node``: the worker on whose disk its database lies (the first of the file).
+
+    Without any worker (a warning of the checks) it is a master, where its pods wait like all others.
+    """
+    return {**cluster["demo"], "node": next(iter(with_role(cluster, "worker") or with_role(cluster, "master")))}
 
 
 def derive(cluster, node, table, source, digests=()):
@@ -345,10 +480,15 @@ def derive(cluster, node, table, source, digests=()):
             "address": mine["address"],
             "addresses": public["nodes"][node]["addresses"],
             "taints": taints(mine),
+            "pods": decided_pod_networks(cluster).get(node, []),
+            "routes": routes(cluster, node),
         },
         "versions": component_versions,
         "artifacts": artifacts(cluster, node, component_versions, source),
         "images": images(cluster, image_versions, dict(digests)),
+        "kernel": kernel(cluster, node),
+        "linux": sdn(cluster).get("linux"),
+        "conflists": conflists(cluster),
         "registries": cluster["registries"],
         "kubeconfigs": kubeconfigs(cluster, node),
         "settings": {name: cluster[name] for name in ("kubelet", "kube_proxy", "containerd")},
@@ -357,6 +497,8 @@ def derive(cluster, node, table, source, digests=()):
         "gateway": cluster["gateway"],
         "tls_cipher_suites": TLS_CIPHER_SUITES,
     }
+    if "demo" in cluster["addons"] and KUBELET_ROLES & set(roles):
+        data["demo"] = demo(cluster)
     if {"etcd", "master"} & set(roles):
         members = with_role(cluster, "etcd")
         # The member on the same machine first: the apiserver prefers it while it answers.
@@ -377,8 +519,9 @@ def derive(cluster, node, table, source, digests=()):
         if deployer:
             data["addons"] = cluster["addons"]
             data["rbac"] = cluster["rbac"]
+            pods = decided_pod_networks(cluster)
             data["nodes"] = {
-                name: {"labels": labels(peer), "taints": taints(peer)}
+                name: {"labels": labels(peer), "taints": taints(peer), "pods": pods.get(name, [])}
                 for name, peer in cluster["nodes"].items()
                 if KUBELET_ROLES & set(peer["roles"])
             }

@@ -72,8 +72,9 @@ def selected(units: list[Unit], pictures: dict[str, Image], only: list[str] | No
     if only is None:
         return ([unit for unit in units if not unit.recipe.optional or unit.recipe.name in extra],
                 {name: picture for name, picture in pictures.items()
-                 if not picture.optional or {picture.name, picture.component} & set(extra)})
-    wanted = {name: picture for name, picture in pictures.items() if {picture.name, picture.component} & set(only)}
+                 if not picture.optional or {picture.name, picture.optional} & set(extra)})
+    wanted = {name: picture for name, picture in pictures.items()
+              if {picture.name, picture.component, picture.optional} & set(only)}
     needed = set(only) | set(extra) | (set(IMAGE_TOOLS) if wanted else set())
     for picture in wanted.values():
         needed |= {source.removeprefix("artifact:").split("/")[0] for source in picture.files.values()

@@ -79,7 +79,7 @@ def libraries(depends: str) -> list[str]:
     ['libc6', 'libssl3', 'libjemalloc2']
     """
     firsts = [re.split(r"[\s(|:]", entry.strip(), maxsplit=1)[0] for entry in depends.split(",")]
-    return [name for name in firsts if name.startswith("lib") and not name.endswith(("-perl", "-common"))]
+    return [name for name in firsts if name.startswith(("lib", "zlib")) and not name.endswith(("-perl", "-common"))]
 
 
 def with_libraries(packages: list[str], state: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ def make(unit: Unit, name: str, work: Path, run: Callable[[list[str]], None],
     else:
         module = json.loads(ask(["go", "mod", "download", "-json", str(unit.recipe.module)]))
         found = [path for pattern in source.names for path in sorted(Path(module["Dir"]).glob(pattern))]
+        if source.kind == "file" and len(found) == 1:
+            return Path(shutil.copyfile(found[0], work / name))
         text = joined([path.read_text(encoding="utf-8") for path in found])
     if not text:
         raise BuildError(f"recipes.yaml: {unit.recipe.name}: {name}: {' '.join(source.names)} gives nothing")

@@ -84,6 +84,8 @@ def build_inputs(unit: Unit) -> dict[str, Any]:
         "go": facts["version"], "platform": goenv.platform(), "level": facts["level"],
         "sources": {str(path.relative_to(unit.folder)): stamps.sha256_file(path) for path in source_files(unit)},
     }
+    if recipe.tests:
+        inputs["tests"] = recipe.tests
     if recipe.generate:
         inputs["generate"] = {name: [source.kind, *source.names] for name, source in recipe.generate.items()}
         inputs["generator"] = [stamps.sha256_file(path) for path in generate.inputs(unit)]
@@ -93,12 +95,10 @@ def build_inputs(unit: Unit) -> dict[str, Any]:
 
 
 def source_files(unit: Unit) -> list[Path]:
-    """Files of this project that a build reads: go.mod and go.sum, and the code of our own programs (not its tests)."""
-    if unit.recipe.source:
-        found = sorted(p for p in unit.folder.rglob("*") if p.is_file() and not p.name.endswith(("_test.go", ".md")))
-    else:
-        found = [unit.folder / "go.mod", unit.folder / "go.sum"]
-    missing = [str(p) for p in [unit.folder / "go.mod", *found] if not p.is_file()]
+    """Files of this project that a build reads: go.mod and go.sum, and code of our own (not its tests)."""
+    found = sorted(p for p in unit.folder.rglob("*") if p.is_file() and not p.name.endswith(("_test.go", ".md")))
+    needed = ["go.mod"] if unit.recipe.source else ["go.mod", "go.sum"]
+    missing = [str(unit.folder / name) for name in needed if unit.folder / name not in found]
     if missing:
         raise BuildError(f"{unit.recipe.name}: missing {', '.join(missing)}; make them with: "
                          f"artifacts/pin {unit.recipe.artifact}")
@@ -132,6 +132,12 @@ def build_command(unit: Unit, work: Path, parallel: int) -> list[str]:
     if unit.recipe.tags:
         command.append(f"-tags={','.join(unit.recipe.tags)}")
     return [*command, *unit.recipe.packages.values()]
+
+
+def test_command(unit: Unit, package: str, target: Path, parallel: int) -> list[str]:
+    """`go test -c`: the tests of a package as a program; not vetted, for that is upstream's work (and minutes)."""
+    return ["go", "test", "-c", "-vet=off", "-p", str(parallel), f"-ldflags={unit.ldflags()}", "-o", str(target),
+            package]
 
 
 def output(command: list[str], folder: Path, env: dict[str, str]) -> str:
@@ -171,8 +177,11 @@ def build(unit: Unit, out: Path, state: Path, children: Children, parallel: int)
 
     if recipe.packages:
         run(build_command(unit, work, parallel))
+    for name, package in recipe.tests.items():
+        run(test_command(unit, package, work / name, parallel))
     made = [(name, work / (executable_name(package) if package != "." else name), 0o755)
             for name, package in recipe.packages.items()]
+    made += [(name, work / name, 0o755) for name in recipe.tests]
     made += [(name, generate.make(unit, name, work, run, lambda command: output(command, unit.folder, env)), 0o644)
              for name in recipe.generate]
     target = out / relative_folder(unit)

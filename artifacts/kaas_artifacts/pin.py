@@ -14,7 +14,7 @@ from pathlib import Path
 from . import goenv
 from .cli import ARTIFACTS, ROOT
 from .errors import BuildError
-from .recipes import Recipe, default_minor, load_recipes, load_versions, pick_minor
+from .recipes import Recipe, default_minor, load_recipes, load_versions, pick_minor, pinned_version
 
 LIMIT = 900         # seconds for one go command; they download, they do not compile
 
@@ -45,6 +45,8 @@ def skeleton(name: str, recipe: Recipe, version: str, upstream: str) -> str:
     text += f"\nrequire {recipe.module} v{version}\n"
     for requirement in recipe.pin.get("require", []):
         text += f"\nrequire {requirement.replace('@', ' ')}\n"
+    if recipe.pin.get("replace"):
+        text += "\nreplace (\n" + "".join(f"\t{entry.replace('@', ' ')}\n" for entry in recipe.pin["replace"]) + ")\n"
     if recipe.pin.get("staging"):
         staging = "v0." + version.split(".", 1)[1]
         modules = re.findall(r"^\s*(?:replace\s+)?(k8s\.io/\S+) => \./staging/", upstream, re.M)
@@ -59,17 +61,36 @@ def folder_for(recipe: Recipe, minor: str) -> Path:
     return own if recipe.pin.get("staging") or own.is_dir() else ARTIFACTS / base
 
 
-def pin(recipe: Recipe, packages: list[str], version: str, folder: Path) -> None:
-    """Resolve in a temporary folder, then replace go.mod and go.sum."""
+def wanted(recipe: Recipe, packages: list[str], version: str, upstream: str) -> list[str]:
+    """`package@version` for each package: the version of upstream's own go.mod for what belongs to another module."""
+    found = []
+    for package in packages:
+        paths = [package.rsplit("/", count)[0] for count in range(package.count("/"))]
+        other = None if package.startswith(str(recipe.module)) else next(
+            filter(None, (pinned_version(upstream, path) for path in paths)), None)
+        found.append(f"{package}@v{other or version}")
+    return found
+
+
+def pin(recipe: Recipe, packages: list[str], tests: list[str], version: str, folder: Path) -> None:
+    """Resolve in a temporary folder, then replace go.mod and go.sum. tests: packages whose tests are built."""
     with tempfile.TemporaryDirectory(prefix="kaas-pin.") as name:
         work = Path(name)
+        for own in (path for path in folder.glob("*") if path.is_dir()):        # stands in for a module
+            shutil.copytree(own, work / own.name)
         facts = json.loads(go(work, "mod", "download", "-json", f"{recipe.module}@v{version}"))
         upstream = Path(facts["GoMod"]).read_text(encoding="utf-8")
         (work / "go.mod").write_text(skeleton(recipe.artifact, recipe, version, upstream), encoding="utf-8")
-        if packages:
-            go(work, "get", "-tool", *(f"{package}@v{version}" for package in packages))
+        if recipe.pin.get("only_tags"):
+            # `go get` resolves the imports under all build tags, `go list` those of the build alone
+            go(work, "mod", "edit", *(f"-tool={package}" for package in packages))
+            go(work, "list", "-deps", f"-tags={','.join(recipe.tags)}", *packages)
+        elif packages:
+            go(work, "get", "-tool", *wanted(recipe, packages, version, upstream))
         else:           # a module whose files alone are wanted
-            go(work, "mod", "download", recipe.module)
+            go(work, "mod", "download", str(recipe.module))
+        if tests:
+            go(work, "get", "-t", *wanted(recipe, tests, version, upstream))
         folder.mkdir(exist_ok=True)
         for file in ("go.sum", "go.mod"):
             shutil.copyfile(work / file, folder / file)
@@ -92,8 +113,9 @@ def main(argv: list[str] | None = None) -> int:
                 raise BuildError(f"{name}: not a component of recipes.yaml with a module of its own")
             sharing = [other for other in recipes.values() if other.artifact == name]
             packages = [package for other in sharing for package in other.packages.values()]
+            tests = [package for other in sharing for package in other.tests.values()]
             folder = folder_for(recipe, minor)
-            pin(recipe, packages, table[minor][name], folder)
+            pin(recipe, packages, tests, table[minor][name], folder)
             print(f"{folder.relative_to(ROOT)}: {recipe.module} v{table[minor][name]}", flush=True)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -11,15 +11,16 @@ import yaml
 from .errors import BuildError
 
 RECIPE_KEYS = {"module", "packages", "ldflags", "tags", "cgo", "system", "artifact", "optional", "folder", "source",
-               "pin", "generate", "generator"}
-GENERATED = {"crds", "files"}
+               "pin", "generate", "generator", "tests"}
+GENERATED = {"crds", "files", "file"}
 IMAGE_KEYS = {"component", "ref", "files", "packages", "links", "texts", "dirs", "entrypoint", "cmd", "env", "user",
               "workdir", "optional", "version_of"}
 
 
 @dataclass(frozen=True)
 class Generated:
-    """A file that is no program: `crds` from the Go types of packages, or `files` of the module, joined."""
+    """A file that is no program: `crds` from the Go types of packages, YAML `files` of the module, joined, or
+    one `file` of it as it is."""
 
     kind: str
     names: tuple[str, ...]
@@ -43,11 +44,12 @@ class Recipe:
     pin: dict[str, Any] = field(default_factory=dict)
     generate: dict[str, Generated] = field(default_factory=dict)
     generator: bool = False
+    tests: dict[str, str] = field(default_factory=dict)
 
     @property
     def outputs(self) -> list[str]:
         """Names of the files that the recipe puts into the repository."""
-        return [*self.packages, *self.generate]
+        return [*self.packages, *self.tests, *self.generate]
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Image:
     packages: tuple[str, ...] = ()
     links: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
-    optional: bool = False
+    optional: str = ""
     dirs: dict[str, str] = field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
@@ -140,6 +142,7 @@ def load_recipes(path: Path) -> dict[str, Recipe]:
             generate={file: _generated(f"{path}: {name}: {file}", source)
                       for file, source in data.get("generate", {}).items()},
             generator=bool(data.get("generator")),
+            tests=dict(data.get("tests", {})),
         )
     return found
 
@@ -171,7 +174,7 @@ def load_images(path: Path, versions: dict[str, str]) -> dict[str, Image]:
             packages=tuple(data.get("packages", ())),
             links=dict(data.get("links", {})),
             texts=dict(data.get("texts", {})),
-            optional=bool(data.get("optional")),
+            optional=data.get("optional", ""),
             dirs=dict(data.get("dirs", {})),
             entrypoint=tuple(data.get("entrypoint", ())),
             cmd=tuple(data.get("cmd", ())),

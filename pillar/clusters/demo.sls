@@ -25,6 +25,7 @@ cluster:
     url: http://172.28.0.2:8080
   registries:
     registry.k8s.io: http://172.28.0.2:5000
+    docker.io: http://172.28.0.2:5000
     registry.kaas.local: http://172.28.0.2:5000
   addons: [metrics-server, demo]
   # What containers instead of machines need: no own kernel settings, cgroup v1 allowed, no eviction by the host's disk usage.

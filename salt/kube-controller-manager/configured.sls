@@ -49,7 +49,7 @@ keys of kube-controller-manager:
           --authorization-kubeconfig=/etc/kubernetes/controller-manager.conf \
           --bind-address=127.0.0.1 \
           --cluster-name={{ kaas.cluster.name }} \
-          --allocate-node-cidrs=true \
+          --allocate-node-cidrs={{ kaas.cluster.network.allocated | lower }} \
           --cluster-cidr={{ kaas.cluster.networks.pods | join(',') }} \
           --service-cluster-ip-range={{ kaas.cluster.networks.services | join(',') }} \
           --cluster-signing-cert-file={{ pki }}/csr-signer.crt \

@@ -8,7 +8,7 @@ import pytest
 from polling import eventually
 from test_50_network import container, pod
 
-DUAL_STACK = True
+CLUSTERS = {"split"}
 
 # Ask the DNS server $1 for the AAAA record of $2; print the addresses of the answer.
 RESOLVE = """

@@ -136,3 +136,40 @@ def test_links_switch_in_one_step_and_lead_to_the_version(tmp_path):
     kaas_artifact.link(["tool"], "/opt/kaas/tool/2", bin_dir)
     assert os.readlink(bin_dir / "tool") == "/opt/kaas/tool/2/tool"
     assert [path.name for path in bin_dir.iterdir()] == ["tool"]
+
+
+INDEX = """
+apiVersion: v1
+entries:
+  web:
+    - {version: 1.0.1, digest: BBBB, urls: ["https://charts.example.com/web-1.0.1.tgz"]}
+    - {version: 1.0.0, digest: "sha256:aaaa", urls: [web-1.0.0.tgz]}
+    - {version: 0.9.0, urls: [web-0.9.0.tgz]}
+"""
+
+
+@pytest.mark.parametrize(("name", "digest"), [("web-1.0.1.tgz", "bbbb"), ("web-1.0.0.tgz", "aaaa")])
+def test_chart_repositories_publish_digests_in_their_index(name, digest):
+    assert kaas_artifact.chart_checksum(INDEX, name) == digest
+
+
+@pytest.mark.parametrize(
+    ("index", "says"), [(INDEX, "does not name web-0.9.0.tgz"), ("entries: []", "can't be read"), ("{", "can't be read"), ("<html>", "can't be read")]
+)  # fmt: skip
+def test_an_index_without_the_digest(index, says):
+    with pytest.raises(kaas_artifact.Mismatch, match=says):
+        kaas_artifact.chart_checksum(index, "web-0.9.0.tgz")
+
+
+def test_a_chart_stays_an_archive_and_is_verified_by_the_index(server, tmp_path):
+    root, url = server
+    (root / "web-1.tgz").write_bytes(b"an archive")
+    digest = hashlib.sha256(b"an archive").hexdigest()
+    (root / "index.yaml").write_text(f"entries: {{web: [{{digest: {digest}, urls: [web-1.tgz]}}]}}")
+    entry = {"name": "web.tgz", "url": f"{url}/web-1.tgz", "checksum": f"{url}/index.yaml"}
+    kaas_artifact.fetch([entry], tmp_path / "there")
+    assert (tmp_path / "there" / "web.tgz").read_bytes() == b"an archive"
+    (root / "web-1.tgz").write_bytes(b"another")
+    with pytest.raises(kaas_artifact.Mismatch, match=digest):
+        kaas_artifact.fetch([entry], tmp_path / "other")
+    assert not (tmp_path / "other" / "web.tgz").exists()

@@ -3,6 +3,7 @@
 import apiserver
 import kaas_manifest
 import pytest
+import yaml
 from loaded import Loaded
 
 
@@ -518,3 +519,108 @@ def test_ready_tells_what_is_wrong(api, kube):
 def test_ready_raises_what_is_no_matter_of_the_api(loaded):
     with pytest.raises(TypeError):
         loaded[False].modules["kaas_kube.ready"](kubeconfig=None)
+
+
+# -- files and charts ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def manifests(tmp_path):
+    """Return write(*objects): the path of a manifest file with them."""
+
+    def write(*objects):
+        path = tmp_path / "manifests.yaml"
+        path.write_text(yaml.safe_dump_all(objects))
+        return str(path)
+
+    return write
+
+
+def test_objects_of_files_are_of_the_set(state, api, manifests):
+    path = manifests(config_map("a", x="1"), config_map("b", x="1"))
+    assert state("applied", objects=[config_map("c", x="1")], files=[path])["result"] is True
+    assert {one["metadata"]["name"] for one in api.objects.values() if one["kind"] == "ConfigMap"} >= {"a", "b", "c"}
+    manifests(config_map("a", x="1"))
+    ret = state("applied", files=[path])
+    assert set(ret["changes"]) == {"ConfigMap default/b", "ConfigMap default/c"}
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_a_file_that_is_not_there(state, api, tmp_path, test):
+    ret = state("applied", objects=[config_map("a")], files=[str(tmp_path / "none.yaml")], test=test)
+    assert ret["changes"] == {} and str(tmp_path / "none.yaml") in ret["comment"]
+    assert ret["result"] is (None if test else False)
+    assert test or "kaas_artifact.installed" in ret["comment"]
+    assert api.requests == []
+
+
+def test_one_object_from_two_places_is_refused(state, api, manifests):
+    ret = state("applied", objects=[config_map("a")], files=[manifests(config_map("a"))])
+    assert ret["result"] is False and "stands twice" in ret["comment"] and api.requests == []
+
+
+def test_a_file_with_something_else_is_refused(state, api, manifests):
+    ret = state("applied", objects=[config_map("a")], files=[manifests({"name": "x"})])
+    assert ret["result"] is False and "no Kubernetes object" in ret["comment"] and api.requests == []
+
+
+@pytest.fixture
+def charts(api, server):
+    """Return apply(chart, *rendered, **arguments): `applied` where helm renders these objects."""
+
+    def apply(chart, *rendered, test=False, **arguments):
+        def render(given):
+            assert given == chart
+            if rendered and isinstance(rendered[0], Exception):
+                raise rendered[0]
+            return list(rendered)
+
+        states = Loaded({}, only=["kaas_object"], tools={"kaas_chart.render": render}, test=test).states
+        return states["kaas_object.applied"]("set", chart=chart, kubeconfig=server.kubeconfig, timeout=2, **arguments)
+
+    return apply
+
+
+CHART = {"file": "/opt/web.tgz", "name": "web", "namespace": "shop", "kubernetes": "1.36.3"}
+
+
+def test_a_charts_objects_lie_in_its_namespace_where_they_can(charts, api):
+    definition = {**CRD, "spec": {**CRD["spec"], "scope": "Namespaced"}}
+    bare = config_map("a", x="1")
+    del bare["metadata"]["namespace"]
+    stray = {**namespace("extra"), "metadata": {"name": "extra", "namespace": "shop"}}
+    widget = {**WIDGET, "metadata": {"name": "w"}}
+    ret = charts(CHART, stray, bare, widget, definition, objects=[namespace("shop")])
+    assert ret["result"] is True, ret
+    assert set(ret["changes"]) == {
+        PARENT,
+        "Namespace shop",
+        "Namespace extra",
+        "ConfigMap shop/a",
+        "Widget shop/w",
+        "CustomResourceDefinition widgets.example.com",
+    }
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_without_helm(charts, api, test):
+    ret = charts(CHART, FileNotFoundError(2, "No such file or directory", "/usr/local/bin/helm"), test=test)
+    assert ret["result"] is (None if test else False) and "/usr/local/bin/helm" in ret["comment"] and api.requests == []
+
+
+def test_what_helm_refuses_is_the_states_comment(charts, api):
+    ret = charts(CHART, ValueError("/opt/web.tgz: helm says: no"), objects=[config_map("a")])
+    assert ret["result"] is False and "helm says: no" in ret["comment"] and api.requests == []
+
+
+def test_a_chart_described_wrongly_is_not_rendered(charts, api):
+    ret = charts({"file": "x"}, AssertionError("rendered"))
+    assert ret["result"] is False and "chart: no kubernetes, name, namespace" in ret["comment"]
+
+
+def test_absent_waits_for_custom_resources_before_their_controller_goes(state, api):
+    widget = {**WIDGET, "metadata": {**WIDGET["metadata"], "finalizers": ["example.com/clean-up"]}}
+    assert state("applied", objects=[CRD, widget, deployment()])["result"] is True
+    ret = state("absent", timeout=1)
+    assert ret["result"] is False and "example.com/clean-up" in ret["comment"]
+    assert any(one["kind"] == "Deployment" for one in api.objects.values())

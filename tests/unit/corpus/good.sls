@@ -20,12 +20,30 @@ cluster:
     dns: 10.96.0.10
     plugin: flannel
     flannel: {backend: vxlan}
+    calico: {backend: vxlan, block_size: 26, values: {}}
+    cilium: {backend: vxlan, values: {}}
+    routes: {}
+    mtu: 1500
+    policies: optional
     proxy: nftables
   balancer: {plugin: metallb, metallb: {}, haproxy: {}}
-  gateway: {plugin: traefik, traefik: {}}
-  artifacts: {source: repository, url: "http://10.1.0.2:8080"}
+  gateway:
+    plugin: traefik
+    traefik:
+      replicas: 3
+      service: LoadBalancer
+      node_ports: {http: 30081, https: 30443}
+      external_traffic_policy: Local
+      certificate: wildcard
+      default_class: false
+      gateway: true
+  artifacts:
+    source: repository
+    url: "http://10.1.0.2:8080"
+    sha256: {gateway-api: {crds.yaml: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}}
   registries: {registry.k8s.io: "http://10.1.0.2:5000", "registry.example.com:5000": "https://mirror.example.com/v2/"}
   addons: [metrics-server, demo]
+  demo: {live: green}
   kubelet: {maxPods: 60, evictionHard: {memory.available: 100Mi}}
   kube_proxy: {conntrack: {maxPerCore: 0}}
   containerd: {restrict_oom_score_adj: true}
