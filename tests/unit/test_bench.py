@@ -129,6 +129,12 @@ def test_files_of_rendered_states():
         described.files({"/etc/e": {"file": ["managed", {"source": "salt://x"}]}})
 
 
+def test_folders_of_rendered_states():
+    owner = {"mode": "0700", "user": 65532, "group": 65532}
+    high = {"/var/a": {"file": ["directory", {"makedirs": True}, owner]}, "/etc/b": {"file": ["managed", {"contents": "x"}]}}
+    assert described.folders(high) == {"/var/a": owner}
+
+
 def test_kubeadms_load_balancer_trusts_what_it_cannot_know_yet():
     given = {"haproxy.cfg": "server m1 verify required ca-file /pki/ca.crt inter 1s", "other": "x"}
     assert described.unverified(given) == {"haproxy.cfg": "server m1 verify none inter 1s", "other": "x"}
@@ -191,6 +197,11 @@ def test_node_script(tmp_path):
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
     assert "systemctl start containerd haproxy" in text
     assert "cat > /etc/containerd/config.toml <<'END'\nversion = 3\nEND\n" in text
+    assert "install" not in text
+    owner = {"/var/lib/kaas/demo": {"mode": "0700", "user": 65532, "group": 65532}}
+    script.write_text(node_setup.script(fetched, {}, ["containerd"], owner))
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    assert "install --directory --mode=0700 --owner=65532 --group=65532 /var/lib/kaas/demo\n" in script.read_text()
     with pytest.raises(LabError, match="no runc 9"):
         node_setup.downloads(index(), {**VERSIONS, "runc": "9"}, "http://x", "linux-amd64")
 
