@@ -76,7 +76,7 @@ def _write(name, text, program):
     try:
         if program:
             done = subprocess.run(
-                [program, "-c", "-q", "-f", handle.name], capture_output=True, text=True, timeout=30, check=False
+                [program, "-c", "-f", handle.name], capture_output=True, text=True, timeout=30, check=False
             )
             if done.returncode:
                 raise RuntimeError(f"haproxy refuses the configuration: {(done.stderr or done.stdout).strip()[:1000]}")

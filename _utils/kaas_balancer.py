@@ -26,6 +26,11 @@ defaults
   timeout client 10m
   timeout server 10m
   default-server check inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
+# haproxy refuses to run without anything to listen on.
+frontend alive
+  mode http
+  bind unix@/run/kaas-balancer.sock mode 600
+  monitor-uri /
 """
 
 
