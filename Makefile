@@ -1,5 +1,6 @@
 # Thin: every target calls one program that can be called without make too. `make` alone lists the targets.
 CLUSTER ?= demo
+DEMO ?=
 PYTEST ?=
 # a selection of the tests can't cover everything
 COVERAGE = $(if $(PYTEST),,--cov)
@@ -14,7 +15,7 @@ SHELL_FILES = $(shell git ls-files -co --exclude-standard | while read -r f; do 
 	[ -f "$$f" ] && head -c 40 "$$f" | grep -aqE '^\#!/bin/(ba)?sh' && echo "$$f"; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab lab-down status test check lint artifacts validate reference mutation bench clean env
+.PHONY: help lab demo lab-down status test check lint artifacts validate reference mutation bench clean env
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -22,6 +23,9 @@ help: ## list the targets
 
 lab: ## bring up the lab: a Kubernetes cluster on this host, from whatever is there
 	lab/lab --cluster $(CLUSTER) up
+
+demo: ## tell what the running lab's cluster is for, step by step (DEMO="--yes", DEMO="blue-green", DEMO="--list")
+	@lab/lab --cluster $(CLUSTER) demo $(DEMO)
 
 lab-down: ## remove the lab's machines; with the last cluster also the engine and what it changed on the host
 	lab/lab --cluster $(CLUSTER) down

@@ -56,7 +56,11 @@ IMAGES = {
     "coredns": "registry.k8s.io/coredns/coredns:v{coredns}",
     "metrics-server": "registry.k8s.io/metrics-server/metrics-server:v{metrics-server}",
     "demo": "registry.kaas.local/demo:{demo}",
+    "demo-next": "registry.kaas.local/demo:{demo-next}",
+    "redis": "registry.kaas.local/redis:{redis}",
 }
+# The images of an add-on that has more than the one of its own name.
+ADDON_IMAGES = {"demo": ["demo", "demo-next", "redis"]}
 
 
 def merge(base, over):
@@ -324,7 +328,8 @@ def images(cluster, words, digests):
     ``pause``: containerd protects that image from garbage collection by its reference, which it keeps without the tag.
     """
     found = {}
-    templates = {name: text for name, text in IMAGES.items() if name in ("pause", "coredns", *cluster["addons"])}
+    wanted = {"pause", "coredns"}.union(*(ADDON_IMAGES.get(addon, [addon]) for addon in cluster["addons"]))
+    templates = {name: text for name, text in IMAGES.items() if name in wanted}
     for _, _, data in plugins(cluster):
         templates.update(data.get("images", {}))
     for name, template in templates.items():
@@ -333,6 +338,14 @@ def images(cluster, words, digests):
         name_kept = tagged.rpartition(":")[0] if name == "pause" else tagged
         found[name] = f"{name_kept}@{digest}" if digest else tagged
     return found
+
+
+def demo(cluster):
+    """Return the demo's settings, and ``node``: the worker on whose disk its database lies (the first of the file).
+
+    Without any worker (a warning of the checks) it is a master, where its pods wait like all others.
+    """
+    return {**cluster["demo"], "node": next(iter(with_role(cluster, "worker") or with_role(cluster, "master")))}
 
 
 def derive(cluster, node, table, source, digests=()):
@@ -368,6 +381,8 @@ def derive(cluster, node, table, source, digests=()):
         "gateway": cluster["gateway"],
         "tls_cipher_suites": TLS_CIPHER_SUITES,
     }
+    if "demo" in cluster["addons"] and KUBELET_ROLES & set(roles):
+        data["demo"] = demo(cluster)
     if {"etcd", "master"} & set(roles):
         members = with_role(cluster, "etcd")
         # The member on the same machine first: the apiserver prefers it while it answers.

@@ -2,20 +2,16 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
 	"net/http"
 	"os"
-	"runtime"
-	"strconv"
 	"sync/atomic"
 	"time"
 )
-
-// maxLoad bounds one /load request, so that no client can hold a processor for long.
-const maxLoad = 5 * time.Second
 
 // identity says which process of the demo answers.
 type identity struct {
@@ -24,6 +20,7 @@ type identity struct {
 	Pod      string `json:"pod"`
 	Node     string `json:"node,omitempty"`
 	Greeting string `json:"greeting,omitempty"`
+	Colour   string `json:"colour,omitempty"`
 }
 
 // newIdentity reads the identity from the environment; the pod name falls back to the host name.
@@ -31,7 +28,7 @@ func newIdentity(role string) identity {
 	host, _ := os.Hostname()
 	return identity{
 		Role: role, Version: env("VERSION", "dev"), Pod: env("POD", host), Node: env("NODE", ""),
-		Greeting: env("GREETING", ""),
+		Greeting: env("GREETING", ""), Colour: env("COLOUR", ""),
 	}
 }
 
@@ -42,10 +39,12 @@ type answer struct {
 	Error   string    `json:"error,omitempty"`
 }
 
-// app is one running front end or back end; backend is nil in a back end.
+// app is one running front end or back end. A front end has a backend, a back end may have a store.
 type app struct {
 	me      identity
 	backend *backendClient
+	store   *store
+	ballast ballast
 	ready   atomic.Bool
 }
 
@@ -55,11 +54,17 @@ func (a *app) routes() http.Handler {
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.HandleFunc("GET /api", a.api)
 	mux.HandleFunc("GET /load", a.load)
+	mux.HandleFunc("GET /memory", a.memory)
+	mux.HandleFunc("GET /entries", a.list)
+	mux.HandleFunc("POST /entries", a.add)
 	mux.HandleFunc("GET /{$}", a.page)
+	if a.backend != nil {
+		mux.HandleFunc("POST /{$}", a.sign)
+	}
 	return mux
 }
 
-// readyz does not look at the back end: a broken back end must not take every front end out of service.
+// readyz does not look at what lies behind: a broken back end or database must not take every pod out of service.
 func (a *app) readyz(w http.ResponseWriter, _ *http.Request) {
 	if !a.ready.Load() {
 		http.Error(w, "draining", http.StatusServiceUnavailable)
@@ -82,111 +87,141 @@ func (a *app) answer(ctx context.Context) answer {
 	return reply
 }
 
+// writeJSON answers with a status and a JSON document.
+func writeJSON(w http.ResponseWriter, status int, document any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(document)
+}
+
+// problem is the JSON answer of what failed.
+func problem(w http.ResponseWriter, status int, err error) {
+	writeJSON(w, status, map[string]string{"error": err.Error()})
+}
+
 // api answers 502 when the back end could not be asked, so that a test sees it without reading the body.
 func (a *app) api(w http.ResponseWriter, r *http.Request) {
-	reply := a.answer(r.Context())
-	w.Header().Set("Content-Type", "application/json")
+	reply, status := a.answer(r.Context()), http.StatusOK
 	if reply.Error != "" {
-		w.WriteHeader(http.StatusBadGateway)
+		status = http.StatusBadGateway
 	}
-	_ = json.NewEncoder(w).Encode(reply)
+	writeJSON(w, status, reply)
+}
+
+// list answers the newest ?limit= entries (20 when absent): a back end from the database, a front end from its back end.
+func (a *app) list(w http.ResponseWriter, r *http.Request) {
+	limit, err := number(r, "limit", 20, maxKept)
+	if err != nil {
+		problem(w, http.StatusBadRequest, err)
+		return
+	}
+	if a.backend != nil {
+		status, body, err := a.backend.get(r.Context(), fmt.Sprintf("/entries?limit=%d", limit))
+		relay(w, status, body, err)
+		return
+	}
+	if a.store == nil {
+		problem(w, http.StatusServiceUnavailable, errNoDatabase)
+		return
+	}
+	found, err := a.store.list(r.Context(), limit)
+	if err != nil {
+		problem(w, http.StatusServiceUnavailable, fmt.Errorf("the database does not answer: %w", err))
+		return
+	}
+	writeJSON(w, http.StatusOK, found)
+}
+
+// add takes the entry {"name": ..., "text": ...} and answers 201 when it is on the database's disk.
+func (a *app) add(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<14))
+	if err != nil {
+		problem(w, http.StatusRequestEntityTooLarge, err)
+		return
+	}
+	if a.backend != nil {
+		status, reply, err := a.backend.add(r.Context(), body)
+		relay(w, status, reply, err)
+		return
+	}
+	if a.store == nil {
+		problem(w, http.StatusServiceUnavailable, errNoDatabase)
+		return
+	}
+	var sent struct{ Name, Text string }
+	if err := json.Unmarshal(body, &sent); err != nil {
+		problem(w, http.StatusBadRequest, err)
+		return
+	}
+	wanted := entry{Name: sent.Name, Text: sent.Text, At: time.Now().UTC().Truncate(time.Millisecond), Writer: a.me.Pod}
+	if err := wanted.check(); err != nil {
+		problem(w, http.StatusBadRequest, err)
+		return
+	}
+	written, err := a.store.add(r.Context(), wanted)
+	if err != nil {
+		problem(w, http.StatusServiceUnavailable, fmt.Errorf("the database does not answer: %w", err))
+		return
+	}
+	writeJSON(w, http.StatusCreated, written)
+}
+
+// relay passes the back end's answer on, or says that there is none.
+func relay(w http.ResponseWriter, status int, body []byte, err error) {
+	if err != nil {
+		problem(w, http.StatusBadGateway, fmt.Errorf("the back end does not answer: %w", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// view is what the page shows.
+type view struct {
+	answer
+	Guestbook entries
+	Refused   string
 }
 
 // page always answers 200: it shows what is broken instead of breaking itself.
-func (a *app) page(w http.ResponseWriter, r *http.Request) {
+func (a *app) page(w http.ResponseWriter, r *http.Request) { a.show(w, r, http.StatusOK, "") }
+
+func (a *app) show(w http.ResponseWriter, r *http.Request, status int, refused string) {
+	shown := view{answer: a.answer(r.Context()), Refused: refused}
+	if a.backend != nil && shown.Error == "" {
+		shown.Guestbook = a.backend.entries(r.Context())
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = pageTemplate.Execute(w, a.answer(r.Context()))
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'")
+	w.WriteHeader(status)
+	_ = pageTemplate.Execute(w, shown)
 }
 
-// load burns one processor for ?ms= milliseconds (200 when absent), at most maxLoad.
-func (a *app) load(w http.ResponseWriter, r *http.Request) {
-	length := 200 * time.Millisecond
-	if text := r.URL.Query().Get("ms"); text != "" {
-		ms, err := strconv.Atoi(text)
-		if err != nil || ms < 0 || int64(ms) > maxLoad.Milliseconds() {
-			http.Error(w, fmt.Sprintf("ms: a number from 0 to %d", maxLoad.Milliseconds()), http.StatusBadRequest)
-			return
-		}
-		length = time.Duration(ms) * time.Millisecond
-	}
-	fmt.Fprintf(w, "%s burnt %s in %d rounds\n", a.me.Pod, length, burn(r.Context(), length))
-}
-
-// burn computes until length has passed or the client has gone; it lets probes in between its rounds.
-func burn(ctx context.Context, length time.Duration) (rounds int) {
-	sum := uint64(1)
-	for end := time.Now().Add(length); time.Now().Before(end) && ctx.Err() == nil; rounds++ {
-		for i := range uint64(100_000) {
-			sum = sum*6364136223846793005 + i
-		}
-		runtime.Gosched()
-	}
-	if sum == 0 { // never useful, but it keeps the compiler from dropping the loop
-		rounds++
-	}
-	return rounds
-}
-
-// backendClient asks the back end over HTTP.
-type backendClient struct {
-	url    string
-	client *http.Client
-}
-
-func newBackendClient(base string) *backendClient {
-	// A kept connection would stick to one back end pod and meet it again after it left; a new connection per
-	// question costs a fraction of a millisecond and is balanced each time.
-	transport := &http.Transport{DisableKeepAlives: true}
-	return &backendClient{url: base + "/api", client: &http.Client{Transport: transport, Timeout: 2 * time.Second}}
-}
-
-// ask returns the back end's identity; one failed attempt is tried again, because a pod may just have left.
-func (b *backendClient) ask(ctx context.Context) (identity, error) {
-	var reply identity
-	err := b.once(ctx, &reply)
-	if err != nil && ctx.Err() == nil {
-		err = b.once(ctx, &reply)
-	}
-	return reply, err
-}
-
-func (b *backendClient) once(ctx context.Context, reply *identity) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url, nil)
+// sign takes the page's form. After a success the browser asks for the page again, so that a reload writes nothing twice.
+func (a *app) sign(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, 1<<14)
+	body, err := json.Marshal(map[string]string{"name": r.PostFormValue("name"), "text": r.PostFormValue("text")})
 	if err != nil {
-		return err
+		problem(w, http.StatusBadRequest, err)
+		return
 	}
-	response, err := b.client.Do(request)
+	status, reply, err := a.backend.add(r.Context(), body)
+	if err == nil && status == http.StatusCreated {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
 	if err != nil {
-		return err
+		a.show(w, r, http.StatusBadGateway, "the back end does not answer")
+		return
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", b.url, response.Status)
-	}
-	return json.NewDecoder(io.LimitReader(response.Body, 1<<16)).Decode(reply)
+	var refused entries
+	_ = json.Unmarshal(reply, &refused)
+	a.show(w, r, status, refused.Error)
 }
 
-var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>KaaS demo {{.Version}}</title>
-<style>
-body { font: 1.1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 10vh auto; padding: 0 1rem; color: #1c2733 }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .4rem .6rem; border-bottom: 1px solid #d8dee6 }
-.bad { color: #b3261e }
-</style>
-</head>
-<body>
-<h1>{{if .Greeting}}{{.Greeting}}{{else}}It works{{end}}</h1>
-<table>
-<tr><th></th><th>pod</th><th>node</th><th>version</th></tr>
-<tr><th>front end</th><td>{{.Pod}}</td><td>{{.Node}}</td><td>{{.Version}}</td></tr>
-{{with .Backend}}<tr><th>back end</th><td>{{.Pod}}</td><td>{{.Node}}</td><td>{{.Version}}</td></tr>
-{{end}}</table>
-{{with .Error}}<p class="bad">The back end does not answer: {{.}}</p>
-{{end}}</body>
-</html>
-`))
+//go:embed page.html
+var pageText string
+
+var pageTemplate = template.Must(template.New("page").Parse(pageText))

@@ -39,6 +39,7 @@ func TestRoutes(t *testing.T) {
 	good := &app{me: identity{Role: "frontend", Version: "2", Pod: "f-1"}, backend: newBackendClient(backend)}
 	good.ready.Store(true)
 	bad := &app{me: identity{Role: "frontend", Pod: "f-2"}, backend: newBackendClient("http://127.0.0.1:1")}
+	t.Cleanup(bad.ballast.release)
 	goodURL, badURL := start(t, good), start(t, bad)
 	cases := map[string]struct {
 		url    string
@@ -58,6 +59,14 @@ func TestRoutes(t *testing.T) {
 		"load refuses too much":          {goodURL + "/load?ms=60000", 400, "5000"},
 		"load refuses an overflow":       {goodURL + "/load?ms=9223372036854775807", 400, "ms:"},
 		"load refuses a negative length": {goodURL + "/load?ms=-1", 400, "ms:"},
+		"memory":                         {badURL + "/memory?mb=2&ms=10", 200, "holds 2 MiB for 10ms"},
+		"memory refuses too much":        {badURL + "/memory?mb=65", 400, "mb: a number from 0 to 64"},
+		"memory refuses too long":        {badURL + "/memory?ms=60001", 400, "ms: a number from 0 to 60000"},
+		"no database":                    {backend + "/entries", 503, "no database"},
+		"front end without a database":   {goodURL + "/entries", 503, "no database"},
+		"page without a database":        {goodURL + "/", 200, "No entries: no database"},
+		"entries without a back end":     {badURL + "/entries", 502, "the back end does not answer"},
+		"entries refuse a wrong limit":   {backend + "/entries?limit=1001", 400, "limit:"},
 		"unknown path":                   {goodURL + "/nothing", 404, ""},
 	}
 	for name, c := range cases {
@@ -77,6 +86,27 @@ func TestAPINamesTheBackend(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &reply); err != nil || reply.Pod != "f-1" || reply.Backend.Pod != "b-1" {
 		t.Fatalf("%q: %v", body, err)
 	}
+}
+
+// One process holds one ballast, however often it is asked, and gives it back.
+func TestMemoryIsReplacedAndReleased(t *testing.T) {
+	var b ballast
+	b.hold(1, time.Hour)
+	b.hold(3, time.Hour)
+	if len(b.held) != 3<<20 {
+		t.Errorf("%d bytes held", len(b.held))
+	}
+	b.hold(2, time.Millisecond)
+	for range 1000 {
+		b.mutex.Lock()
+		left := len(b.held)
+		b.mutex.Unlock()
+		if left == 0 {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Error("never released")
 }
 
 // A pod that leaves must say so first, and answer every request until it closes.
@@ -115,8 +145,8 @@ func TestDrain(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{nil, {"nothing"}, {"frontend", "-unknown"}, {"frontend", "-drain", "soon"}} {
-		if err := run(args); err == nil {
+	for _, args := range [][]string{nil, {"nothing"}, {"frontend", "-unknown"}, {"frontend", "-drain", "soon"}, {"entries"}} {
+		if err := run(args, io.Discard); err == nil {
 			t.Errorf("%q: no error", args)
 		}
 	}

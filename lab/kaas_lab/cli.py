@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from . import cluster as clusters
-from . import engine, host, image, keys, kube, machines, saltrun, venv, wheels
+from . import engine, host, image, keys, kube, machines, saltrun, story, venv, wheels
 from .cluster import Cluster
 from .errors import LabError
 from .paths import BUILD, CLUSTERS, LAB, ROOT, kubeconfig
@@ -71,6 +71,10 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("kubectl", help="ARGS...: run kubectl against the cluster")
     commands.add_parser("kubeconfig", parents=[common], help="fetch the operator's kubeconfig and print its path")
     commands.add_parser("demo-url", parents=[common], help="print the demo application's URL")
+    demo = commands.add_parser("demo", parents=[common], help="tell what a running cluster is for, step by step")
+    demo.add_argument("step", nargs="*", help="only these steps")
+    demo.add_argument("--list", action="store_true", help="list the steps")
+    demo.add_argument("--yes", action="store_true", help="do not wait for Enter (as without a terminal)")
     commands.add_parser("prerequisites", help="install the Debian packages that the lab and the checks need")
     env = commands.add_parser("venv", help="make a Python environment of a dependency group; print its folder")
     env.add_argument("group", choices=sorted(venv.FOLDERS))
@@ -107,6 +111,10 @@ def dispatch(arguments: argparse.Namespace, rest: list[str]) -> int:
         return status(cluster)
     if arguments.command == "kubeconfig":
         say(str(kube.write_kubeconfig(cluster)))
+    if arguments.command == "demo" and arguments.list:
+        say(story.listing())
+    elif arguments.command == "demo":
+        return story.tell(cluster, arguments.step, ask=False if arguments.yes else None)
     if arguments.command == "demo-url":
         url = kube.demo_url(cluster)
         if not url:
@@ -236,7 +244,7 @@ def status(cluster: Cluster) -> int:
         say(f"kubectl:    lab/lab {option}kubectl get nodes    or    export KUBECONFIG=$PWD/{relative}")
         url = kube.demo_url(cluster)
         if url:
-            say(f"demo:       {url}")
+            say(f"demo:       {url}    its story: lab/lab {option}demo")
         say(f"a machine:  lab/lab {option}exec {cluster.nodes[0].name} systemctl status")
         say(f"Salt:       lab/lab {option}salt '*' test.ping")
     return 0

@@ -1,3 +1,3 @@
-demo-absent:
-  kaas_object.absent:
-    - name: demo
+# The entries of the guestbook too: apply demo.undeployed on the deployer first, then this on the worker of the database.
+/var/lib/kaas/demo:
+  file.absent

@@ -8,7 +8,18 @@ demo-available:
     - wait:
         - {kind: Deployment, namespace: demo, name: backend}
         - {kind: Deployment, namespace: demo, name: frontend}
+        - {kind: Deployment, namespace: demo, name: frontend-green}
     - timeout: 180
     - require:
         - kaas_object: coredns-available
         - kaas_object: demo-deployed
+
+# The database lies on one worker's disk. While that worker is away the guestbook has no entries, but the cluster is well.
+demo-database-available:
+  kaas_object.ready:
+    - wait:
+        - {kind: StatefulSet, namespace: demo, name: database}
+    - timeout: 120
+    - optional: True
+    - require:
+        - kaas_object: demo-available

@@ -1,10 +1,14 @@
+{% set kaas = pillar.kaas %}
 include:
   - node.prepared
   - pki.configured
   - cni-plugins.installed
+{% if 'demo' in kaas and kaas.demo.node == kaas.node.name %}
+  - demo.configured
+{% endif %}
   - containerd.running
   - kubelet.running
   - kube-proxy.running
-{% for sls in pillar.kaas.plugins.undone + pillar.kaas.plugins.running %}
+{% for sls in kaas.plugins.undone + kaas.plugins.running %}
   - {{ sls }}
 {% endfor %}

@@ -24,6 +24,8 @@ for file in /etc/kubernetes/**/*.key /var/lib/kubelet/pki/*.key /etc/salt/pki/*/
     grep -E '^.{20,}' "$file"
   fi
 done
+# the demo's database password, as the pods that need it have it (on tmpfs)
+for file in /var/lib/kubelet/pods/*/volumes/kubernetes.io~secret/secret/password; do awk 1 "$file" | grep -E '^.{20,}'; done
 cat /var/lib/kubelet/pods/*/volumes/kubernetes.io~projected/*/token 2>/dev/null | tr '\n' ' ' | grep -oE '[^ ]{100,}'
 true
 """

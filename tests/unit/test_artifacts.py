@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts"
 sys.path.insert(0, str(ARTIFACTS))
 
-from kaas_artifacts import cli, debs, generate, gobuild, goenv, images, index, oci, pin, recipes, registry, stamps  # noqa: E402
+from kaas_artifacts import add, cli, debs, generate, gobuild, goenv, images, index, oci, pin, recipes, registry, stamps  # noqa: E402
 from kaas_artifacts.errors import BuildError  # noqa: E402
 
 TABLE = recipes.load_versions(ROOT / "pillar" / "data" / "versions.yaml")
@@ -538,6 +538,67 @@ def test_index_and_checksums(finished):
     spoil(path, "cut")
     assert index.write(out, state) == {"artifacts": {}, "images": {}}
     assert (out / "SHA256SUMS").read_text() == ""
+
+
+# --- added files --------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def chart(tmp_path):
+    """A downloaded file and its sum; the repository is `out` beside it."""
+    path = tmp_path / "chart.tgz"
+    path.write_bytes(b"a chart")
+    return path, hashlib.sha256(b"a chart").hexdigest()
+
+
+def files_in(out):
+    return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file() and ".state" not in path.parts)
+
+
+def test_an_added_file_is_in_the_index_and_stays_there(chart, tmp_path):
+    path, digest = chart
+    out = tmp_path / "out"
+    assert add.main(["calico", "3.31.7", str(path), "--sha256", digest.upper(), "--platform", "linux-amd64",
+                     "--name", "operator.tgz", "--out", str(out)]) == 0
+    facts = {"operator.tgz": {"sha256": digest, "size": 7}}
+    assert json.loads((out / "index.json").read_text())["artifacts"] == {"calico": {"3.31.7": {"linux-amd64": facts}}}
+    assert f"{digest}  calico/3.31.7/linux-amd64/operator.tgz" in (out / "SHA256SUMS").read_text()
+    assert index.write(out, out / ".state")["artifacts"]["calico"]      # as a later build does
+    assert (out / "calico/3.31.7/linux-amd64/operator.tgz").stat().st_mode & 0o777 == 0o644
+    assert list((out / ".state/tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"sha256": "0" * 64}, "wanted was 000"), ({"sha256": "abc"}, "no sha256"), ({"component": "../x"}, "can't be a part"),
+    ({"version": ""}, "can't be a part"), ({"name": ".hidden"}, "can't be a part"), ({"name": "a/b"}, "can't be a part"),
+    ({"source": Path("/nonexistent/chart")}, "No such file"),
+], ids=["another sum", "no sum", "upwards", "empty", "hidden", "folder", "no file"])
+def test_what_is_not_added_leaves_nothing(chart, tmp_path, change, words):
+    out = tmp_path / "out"
+    wanted = {"component": "calico", "version": "1", "source": chart[0], "where": "linux-amd64", **change}
+    with pytest.raises(BuildError, match=words):
+        add.add(wanted.pop("component"), wanted.pop("version"), wanted.pop("source"), out=out, **wanted)
+    assert files_in(out) == []
+
+
+def test_another_content_needs_a_word(chart, tmp_path):
+    path, digest = chart
+    out = tmp_path / "out"
+    assert add.add("a", "1", path, out=out, where="linux-amd64") == digest
+    assert add.add("a", "1", path, out=out, where="linux-amd64") == digest
+    path.write_bytes(b"another chart")
+    with pytest.raises(BuildError, match=rf"is there with sha256 {digest}"):
+        add.add("a", "1", path, out=out, where="linux-amd64")
+    assert (out / "a/1/linux-amd64/chart.tgz").read_bytes() == b"a chart"
+    add.add("a", "1", path, out=out, where="linux-amd64", replace=True)
+    assert (out / "a/1/linux-amd64/chart.tgz").read_bytes() == b"another chart"
+
+
+def test_a_built_program_is_not_replaced_by_an_added_file(finished, chart):
+    stamp, out, path = finished
+    store(out / ".state", "a-1", stamp)
+    with pytest.raises(BuildError, match="made by artifacts/build"):
+        add.add("a", "1", chart[0], out=out, name="a", where="linux-amd64", replace=True)
+    assert path.read_bytes() == b"finished program"
 
 
 # --- images -------------------------------------------------------------------------------------------------------

@@ -225,3 +225,49 @@ def test_nodes_without_a_kubelet(node, artifacts):
     assert (list(data["artifacts"]), data["kubeconfigs"]) == (artifacts, {})
     deployer = kaas_topology.derive(wanted, "m1", TABLE, source)
     assert list(deployer["nodes"]) == ["m1", "m2", "m3", "w1", "w2"]
+
+
+# --- the demo -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "over", "node"),
+    [
+        ("demo", {}, "w1"),
+        ("mini", {}, "n1"),
+        ("split", {}, "w1"),
+        ("demo", {"nodes": {"m1": {"roles": ["etcd", "master", "worker"]}}}, "m1"),
+        ("demo", {"nodes": {"w1": {"roles": ["master"]}, "w2": {"roles": ["master"]}}}, "m1"),
+    ],
+    ids=["first worker", "only node", "one worker", "a master that is a worker", "no worker"],
+)
+def test_the_demos_database_lies_on_the_first_worker(name, over, node):
+    assert kaas_topology.demo(cluster(name, **over)) == {"live": "blue", "node": node}
+
+
+@pytest.mark.parametrize(
+    ("name", "over", "nodes"),
+    [
+        ("demo", {}, {"m1", "m2", "m3", "w1", "w2"}),
+        ("split", {}, {"m1", "m2", "w1"}),
+        ("split", {"addons": ["metrics-server"]}, set()),
+    ],
+    ids=["all with a kubelet", "not on load balancers and etcd", "not without the add-on"],
+)
+def test_who_knows_about_the_demo(name, over, nodes):
+    wanted = cluster(name, **over)
+    source = lambda artifact, version, name: {"url": name}  # noqa: E731
+    assert {node for node in wanted["nodes"] if "demo" in kaas_topology.derive(wanted, node, TABLE, source)} == nodes
+
+
+@pytest.mark.parametrize(
+    ("addons", "names"),
+    [
+        ([], {"pause", "coredns"}),
+        (["metrics-server"], {"pause", "coredns", "metrics-server"}),
+        (["metrics-server", "demo"], {"pause", "coredns", "metrics-server", "demo", "demo-next", "redis"}),
+    ],
+)
+def test_an_add_on_brings_its_images(addons, names):
+    words = {**kaas_topology.versions(cluster("demo"), TABLE), **TABLE["own"]}
+    assert set(kaas_topology.images(cluster("demo", addons=addons), words, {})) == names

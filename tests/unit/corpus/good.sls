@@ -38,6 +38,7 @@ cluster:
     sha256: {gateway-api: {crds.yaml: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}}
   registries: {registry.k8s.io: "http://10.1.0.2:5000", "registry.example.com:5000": "https://mirror.example.com/v2/"}
   addons: [metrics-server, demo]
+  demo: {live: green}
   kubelet: {maxPods: 60, evictionHard: {memory.available: 100Mi}}
   kube_proxy: {conntrack: {maxPerCore: 0}}
   containerd: {restrict_oom_score_adj: true}

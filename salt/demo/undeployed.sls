@@ -1,0 +1,3 @@
+demo-undeployed:
+  kaas_object.absent:
+    - name: demo
