@@ -203,7 +203,7 @@ def near(cluster, candidates):
 
 def _words(cluster):
     """Return ``(words, router)``: what a file says that names one of our addresses or ids, and a function that tells
-    whether its text may hold our VRRP router id in our network (None without a virtual address)."""
+    whether its text may hold our VRRP router id, or a pool of addresses, in our network (None without a network)."""
     words = [node["address"] for node in cluster["nodes"].values()]
     words += [node["id"] for node in cluster["nodes"].values() if "id" in node]
     words += [f".{cluster['name']}", f"id: {cluster['ca']}"]
@@ -211,16 +211,19 @@ def _words(cluster):
         network = ipaddress.ip_network(cluster["network"]["nodes"], strict=False)
     except ValueError:
         network = None  # a check says so
-    if network is None or not cluster["api"].get("address"):
+    if network is None:
         return words, None
-    number = str(cluster["api"]["virtual_router_id"])
+    number = str(cluster["api"]["virtual_router_id"]) if cluster["api"].get("address") else None
+    pools = cluster["plugins"]["balancers"]["name"] == "metallb"
     start = "".join(f"{octet}." for octet in str(network).split(".")[: network.prefixlen // 8])
 
     def router(text):
+        if start in text and (pools or "pools" in text):
+            return True
         said = re.findall(r"virtual_router_id[\"']?: *([0-9]+)", text)
-        return start in text and "api" in text and (number in said or not said)
+        return number is not None and start in text and "api" in text and (number in said or not said)
 
-    return [*words, cluster["api"]["address"]], router
+    return [*words, *([cluster["api"]["address"]] if number else [])], router
 
 
 def text(label, item):
