@@ -1,11 +1,13 @@
 """Load balancers in front of the cluster, and what the status of Services says about them."""
 
 import os
+import socket
 import subprocess
 import tempfile
 import time
 
 ADMIN = "/etc/kubernetes/super-admin.conf"
+FREEBIND = 15  # IP_FREEBIND of <linux/in.h>, which Python's socket module has from 3.14 on
 
 
 def configured(name, address, backends, reserved, kubeconfig, unit, program="/usr/sbin/haproxy", timeout=300):
@@ -41,14 +43,19 @@ def configured(name, address, backends, reserved, kubeconfig, unit, program="/us
         else:
             ret.update(result=False, comment=f"{problem}; {advice}")
         return ret
-    ports = {int(port): what for port, what in reserved.items()}
-    rows, refused = __utils__["kaas_balancer.plan"](services, ports)
-    wanted = __utils__["kaas_balancer.configuration"](rows, address, backends)
     try:
         with open(name, encoding="utf-8") as handle:
             before = handle.read()
     except FileNotFoundError:
         before = ""
+    ports = {int(port): what for port, what in reserved.items()}
+    rows, refused = __utils__["kaas_balancer.plan"](services, ports)
+    fresh = {port["port"] for row in rows for port in row["ports"]} - __utils__["kaas_balancer.bound"](before)
+    taken = {port: "taken on this machine" for port in fresh if _taken(address, port)}
+    if taken:
+        # haproxy would refuse the whole configuration for one such port.
+        rows, refused = __utils__["kaas_balancer.plan"](services, {**ports, **taken})
+    wanted = __utils__["kaas_balancer.configuration"](rows, address, backends)
     if refused:
         ret["warnings"] = [f"Service {title} is not served: {why}" for title, why in refused.items()]
     ret["comment"] = f"{len(rows)} Services are served"
@@ -65,6 +72,19 @@ def configured(name, address, backends, reserved, kubeconfig, unit, program="/us
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         ret.update(result=False, changes={}, comment=f"{name}: {error}; what was served before stays served")
     return ret
+
+
+def _taken(address, port):
+    """Return whether another program listens on a port, so that haproxy could not."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # As haproxy's `transparent`: another machine may have the address at the moment.
+        probe.setsockopt(socket.IPPROTO_IP, FREEBIND, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return True
+    return False
 
 
 def _write(name, text, program):

@@ -4,7 +4,7 @@ service
     A Service as the Kubernetes API has it.
 row
     What is served of one Service: ``{"name": "namespace/name", "ports": [{"port", "node_port"}], "check_port": port of
-    kube-proxy's health check or None, "sticky", "proxy": whether to send the PROXY protocol, "sources": [network, ...]}``.
+    kube-proxy's health check or None, "sticky", "proxy": whether to send the PROXY protocol, "sources": [network]}``.
 """
 
 import ipaddress
@@ -85,14 +85,15 @@ def _refusal(service, ports, owners):
 def _row(service, name, ports):
     spec = service["spec"]
     local = spec.get("externalTrafficPolicy") == "Local"
+    sources = spec.get("loadBalancerSourceRanges") or []
     return {
         "name": name,
         "ports": [{"port": port["port"], "node_port": port["nodePort"]} for port in ports],
         "check_port": spec.get("healthCheckNodePort") if local else None,
         "sticky": spec.get("sessionAffinity") == "ClientIP",
         "proxy": service["metadata"].get("annotations", {}).get(PROXY) == "v2",
-        "sources": [str(ipaddress.ip_network(one.strip(), strict=False)) for one in spec.get("loadBalancerSourceRanges") or []],
-    }  # fmt: skip
+        "sources": [str(ipaddress.ip_network(one.strip(), strict=False)) for one in sources],
+    }
 
 
 def configuration(rows, address, backends):
@@ -125,7 +126,7 @@ def _listen(row, port, address, backends):
 
 
 def sections(text):
-    """Return ``{"namespace:name:port": text}`` of the Services' sections of a configuration, and the rest under ``""``."""
+    """Return ``{"namespace:name:port": text}`` of a configuration's sections of Services; the rest has the key ``""``."""
     found = {"": ""}
     current = ""
     for line in text.splitlines():
@@ -133,6 +134,11 @@ def sections(text):
             current = line.removeprefix("listen ")
         found[current] = found.get(current, "") + line + "\n"
     return found
+
+
+def bound(text):
+    """Return the ports on which a configuration listens."""
+    return {int(name.rpartition(":")[2]) for name in sections(text) if name}
 
 
 def changes(before, after):

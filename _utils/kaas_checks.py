@@ -1019,7 +1019,8 @@ def bgp_has_peers(cluster, _facts):
         return
     modes = [pool.get("mode", "l2") for pool in settings["pools"]]
     if "bgp" in modes and not settings["peers"]:
-        yield f"balancer.metallb.pools[{modes.index('bgp')}].mode", "bgp needs routers: name them in balancer.metallb.peers"
+        path = f"balancer.metallb.pools[{modes.index('bgp')}].mode"
+        yield path, "bgp needs routers: name them in balancer.metallb.peers"
     if settings["peers"] and "bgp" not in modes:
         yield "balancer.metallb.peers", "no pool has the mode bgp: give it to one, or leave the peers out"
     owners = set()
@@ -1034,7 +1035,8 @@ def announcers_exist(cluster, _facts):
     """`balancer.metallb.nodes`: some node has these labels in the cluster file, or nobody announces anything."""
     wanted = (_balancer(cluster, "metallb") or {}).get("nodes", {})
     kubelets = [node for node in cluster["nodes"].values() if _has_kubelet(node)]
-    own = {label: value for label, value in wanted.items() if not label.startswith(("kubernetes.io/", "beta.kubernetes.io/"))}
+    # These the kubelet gives.
+    own = {label: value for label, value in wanted.items() if not label.startswith("kubernetes.io/")}
     if own and not any(own.items() <= node.get("labels", {}).items() for node in kubelets):
         pairs = ", ".join(f"{label}={value}" for label, value in own.items())
         yield "balancer.metallb.nodes", f"no node has the labels {pairs}: put them into nodes.NAME.labels"
@@ -1049,12 +1051,13 @@ def balancers_have_machines(cluster, _facts):
         yield "balancer.plugin", "haproxy needs machines: give nodes the role loadbalancer, or use metallb"
     for name in _with(cluster, "loadbalancer"):
         if _has_kubelet(cluster["nodes"][name]):
-            yield f"nodes.{name}.roles", "haproxy leads to node ports from outside: use a machine that is no master or worker"
+            fix = "use a machine that is no master or worker"
+            yield f"nodes.{name}.roles", f"haproxy leads to node ports from outside: {fix}"
 
 
 @check()
 def service_address_is_free(cluster, _facts):
-    """`balancer.haproxy.address`: it lies in `network.nodes`, no machine has it, and it moves by a router id of its own."""
+    """`balancer.haproxy.address`: it lies in `network.nodes`, no machine has it, and its router id is its own."""
     settings = _balancer(cluster, "haproxy")
     address = (settings or {}).get("address")
     path = "balancer.haproxy.address"

@@ -164,7 +164,7 @@ def balancer(cluster):
     endpoint = api(cluster)
     own = settings["haproxy"]
     address = own.get("address", endpoint["address"])
-    reserved = {port: "reserved in the cluster file" for port in own["reserved_ports"]}
+    reserved = dict.fromkeys(own["reserved_ports"], "reserved in the cluster file")
     settings["haproxy"] = {
         **own,
         "address": address,

@@ -7,7 +7,10 @@ import time
 import pytest
 from polling import Loop, eventually, fetch
 
-MOVED = {"metallb": 120, "haproxy": 10}  # seconds without an answer after the loss of the machine that holds the address
+MOVED = {
+    "metallb": 120,
+    "haproxy": 10,
+}  # seconds without an answer after the loss of the machine that holds the address
 SET_UP = 60  # seconds from a Service to its answer, with a controller that watches
 PORT = 8080
 
@@ -67,7 +70,9 @@ def holder(cluster, balanced, name="kaas-test", lost=None):
         return next((node for node in nodes if node != lost), None)
     (address,) = ingress(cluster, name)
     show = "ip -4 -oneline address show"
-    return next((n for n in cluster.balancers if n != lost and f" {address}/" in cluster.shell(n, show, check=False)), None)
+    return next(
+        (n for n in cluster.balancers if n != lost and f" {address}/" in cluster.shell(n, show, check=False)), None
+    )
 
 
 def closed(target):
@@ -122,7 +127,10 @@ def test_a_balancer_that_goes_leaves_nothing(cluster, balanced):
             cluster.highstate().assert_fine()
             live = cluster.get("service", "kaas-test", "--namespace=demo")
             assert live["status"]["loadBalancer"] == {}
-            assert not live["metadata"].get("annotations", {}).keys() & {"metallb.io/ip-allocated-from-pool", "balancer.kaas.local/address"}
+            assert not live["metadata"].get("annotations", {}).keys() & {
+                "metallb.io/ip-allocated-from-pool",
+                "balancer.kaas.local/address",
+            }
             eventually(lambda: closed(target), 30, f"{target} to be closed")
             cluster.highstate().assert_clean()
         cluster.highstate().assert_fine()
@@ -135,7 +143,10 @@ def test_new_services_disturb_no_other(cluster, balanced):
     with service(cluster, balanced):
         target = url(cluster)
         eventually(lambda: fetch(target), SET_UP, f"{target} to answer")
-        with Loop(lambda: fetch(target, timeout=3), every=0.01, threads=2) as loop, service(cluster, balanced, "kaas-test-2", PORT + 1):
+        with (
+            Loop(lambda: fetch(target, timeout=3), every=0.01, threads=2) as loop,
+            service(cluster, balanced, "kaas-test-2", PORT + 1),
+        ):
             eventually(lambda: ingress(cluster, "kaas-test-2"), SET_UP, "the second Service to get an address")
         assert len(loop.attempts) > 50 and not loop.failed, loop.report()
 
@@ -144,7 +155,8 @@ def test_a_port_of_somebody_else_is_refused(cluster, balanced):
     """haproxy: the API's port and SSH's stay what they are, and the Service says by its missing address that it is not served."""
     if balanced != "haproxy":
         pytest.skip("MetalLB's addresses belong to no machine")
-    with service(cluster, balanced, "kaas-test-ssh", 22), service(cluster, balanced, "kaas-test-api", cluster.spec["api"].get("port", 8443)):
+    port = cluster.spec["api"].get("port", 8443)
+    with service(cluster, balanced, "kaas-test-ssh", 22), service(cluster, balanced, "kaas-test-api", port):
         assert ingress(cluster, "kaas-test-ssh") == [] and ingress(cluster, "kaas-test-api") == []
         done = cluster.apply(cluster.balancers[0], "balancers.haproxy.configured")
         said = str([state.get("warnings") for state in done.states(cluster.id(cluster.balancers[0])).values()])

@@ -98,6 +98,11 @@ def test_there_is_always_something_to_listen_on():
     assert "bind unix@" in kaas_balancer.configuration([], "10.0.0.100", {})
 
 
+def test_the_ports_of_a_configuration():
+    assert kaas_balancer.bound(text(service(), service("b", port=8080))) == {80, 8080}
+    assert kaas_balancer.bound("") == kaas_balancer.bound(text()) == set()
+
+
 def test_changes_name_services_and_ports():
     one, two = text(service()), text(service("b", port=81), service(sessionAffinity="ClientIP"))
     assert kaas_balancer.changes(one, two) == {"added": ["shop:b:81"], "changed": ["shop:web:80"]}

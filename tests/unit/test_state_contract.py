@@ -173,7 +173,7 @@ def balanced(world, fails, **arguments):
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": "web", "namespace": "default", "annotations": {"gone": "pool"}},
-        "spec": {"type": "LoadBalancer", "ports": [{"port": 80, "nodePort": 30001}]},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 18080, "nodePort": 30001}]},
     })  # fmt: skip
     if fails:
         world.server.api.refuse = world.fail(apiserver.Refusal(503, "ServiceUnavailable"))
@@ -184,7 +184,7 @@ def balancer_configured(world, fails):
     world.tools["kaas_systemd.show"] = lambda unit: {"ActiveState": "active"}
     world.tools["kaas_systemd.systemctl"] = world.act("reload")
     path = str(world.root / "balancer" / "haproxy.cfg")
-    where = {"address": "10.0.0.100", "backends": {"w1": "10.0.0.21"}, "reserved": {22: "of SSH"}}
+    where = {"address": "127.0.0.1", "backends": {"w1": "10.0.0.21"}, "reserved": {22: "of SSH"}}
     return balanced(world, fails, name=path, unit="x.service", program="/bin/true", **where)
 
 

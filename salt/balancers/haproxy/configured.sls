@@ -1,6 +1,8 @@
 {%- set kaas = pillar.kaas %}
 include:
   - pki.configured
+  - haproxy.running
+  - keepalived.running
   - balancers.haproxy.installed
 
 /etc/kubernetes/haproxy.conf:
