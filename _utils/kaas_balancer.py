@@ -126,7 +126,7 @@ def _listen(row, port, address, backends):
 
 
 def sections(text):
-    """Return ``{"namespace:name:port": text}`` of a configuration's sections of Services; the rest has the key ``""``."""
+    """Return ``{"namespace:name:port": text}`` of the sections of Services; the rest has the key ``""``."""
     found = {"": ""}
     current = ""
     for line in text.splitlines():

@@ -11,6 +11,7 @@ cluster:
     w1: {address: 10.28.0.21, roles: [worker], labels: {edge: "true"}}
     w2: {address: 10.28.0.22, roles: [worker], labels: {edge: "true"}}
   network: {nodes: 10.28.0.0/24}
+  artifacts: {source: repository, url: "http://10.28.0.2:8080"}  # nobody publishes MetalLB's definitions alone
   balancer:
     plugin: metallb
     metallb:
