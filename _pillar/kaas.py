@@ -196,6 +196,7 @@ def ext_pillar(minion_id, pillar, secrets="/etc/kaas/secrets", artifacts=None):
         data["warnings"] = warnings
         for warning in warnings:
             log.warning("kaas: %s", warning)
+        data["charts"] = __utils__["kaas_charts.values"](cluster, data["cluster"]["network"], data["cluster"]["api"])
     data["formula"] = _formula()
     public = __utils__["kaas_topology.topology"](cluster)
     data["certificates"] = __utils__["kaas_pki.policies"](public, node)

@@ -1,7 +1,7 @@
 """Kernel features that containers need."""
 
 
-def modules(name, modules):
+def modules(name, modules, reason=None):
     """
     Each kernel module is loaded or built in.
 
@@ -9,6 +9,8 @@ def modules(name, modules):
         Any text.
     modules
         Names of kernel modules.
+    reason
+        The line of the cluster file that needs them, for the message.
 
     Salt's ``kmod.present`` knows loaded modules only and fails on kernels that have the feature built in.
     """
@@ -23,5 +25,26 @@ def modules(name, modules):
     problems = [problem for module in absent if (problem := __utils__["kaas_kernel.load"](module))]
     if problems:
         advice = "install the modules of the running kernel, or boot the kernel that is installed"
-        ret.update(result=False, comment="; ".join([*problems, advice]), changes={})
+        because = f"needed for {reason}: " if reason else ""
+        ret.update(result=False, comment=because + "; ".join([*problems, advice]), changes={})
+    return ret
+
+
+def at_least(name, version, reason):
+    """
+    The kernel that runs is this version or a newer one. Nothing is changed here.
+
+    name
+        Any text.
+    version
+        ``"5.10"``.
+    reason
+        The line of the cluster file that needs it, for the message.
+    """
+    ret = {"name": name, "changes": {}, "result": True, "comment": ""}
+    found = __utils__["kaas_kernel.release"]()
+    ret["comment"] = f"Linux {found}"
+    if __utils__["kaas_kernel.older"](found, version):
+        advice = "boot a newer kernel, or choose another network"
+        ret.update(result=False, comment=f"Linux {found} is older than {version}, which {reason} needs: {advice}")
     return ret

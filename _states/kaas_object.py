@@ -102,13 +102,16 @@ def applied(
     return ret
 
 
-def absent(name, kubeconfig=KUBECONFIG, timeout=120):
+def absent(name, kubeconfig=KUBECONFIG, timeout=120, groups=()):
     """Make the API hold no object of a set, and wait until they are really gone.
 
     name
-        The set's name, as given to ``applied``.
+        The set's name, as given to ``applied``. Its custom resources go first: what cleans up after them lies in the
+        set, too.
     timeout
         Seconds to wait for the API at first, and again for the objects to go.
+    groups
+        API groups of which the set's own programs made definitions (CRDs) that nobody applied; these go with the set.
     """
     ret = {"name": name, "changes": {}, "result": True, "comment": ""}
     utils = __utils__
@@ -125,6 +128,8 @@ def absent(name, kubeconfig=KUBECONFIG, timeout=120):
                 run.delete(obj)
             if not run.errors and not __opts__["test"]:
                 run.wait_gone(doomed)
+        if run.parent and groups and not run.errors:
+            run.delete_definitions(groups)
         if run.parent and not run.errors:
             run.delete(run.parent)  # last: it knows what is still to be deleted
     except kube.Error as error:
@@ -167,8 +172,9 @@ def node_labels(name, nodes, kubeconfig=KUBECONFIG, timeout=120):
     """Give Nodes the labels and taints that they may not give themselves (NodeRestriction).
 
     nodes
-        ``{node name: {labels: {key: value}, taints: [{key, value?, effect}]}}``. Labels and taints that left the
-        description are taken away, those of others stay.
+        ``{node name: {labels: {key: value}, taints: [{key, value?, effect}], pods: [network, ...]}}``. Labels and taints
+        that left the description are taken away, those of others stay. The pod networks of a Node are written once:
+        Kubernetes lets nobody change them, so another one that is there is an error; ``[]`` leaves them to others.
     timeout
         Seconds to wait for the API at first, and again for the nodes to register. Never creates a Node.
     """
@@ -375,6 +381,15 @@ class _Apply:
         except self.kube.Error as error:
             self.errors[title] = str(error)
 
+    def delete_definitions(self, groups):
+        """Delete the CRDs of these API groups, and with them all objects of their kinds."""
+        found = self.kube.list("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+        doomed = [obj for obj in found if obj["spec"]["group"] in groups]
+        for obj in doomed:
+            self.delete(obj)
+        if not self.test and not self.errors:
+            self.wait_gone(doomed)
+
     def wait_gone(self, objects):
         """Wait until the deleted objects don't exist any more."""
         left = list(objects)
@@ -491,9 +506,13 @@ def _explain(obj, error):
 def _label_node(kube, node, wanted, test):
     """Make one live Node carry the wanted labels and taints; return the paths that changed."""
     plan = __utils__["kaas_manifest.node_plan"](node, wanted, NODE_MANAGER)
+    if plan["problem"]:
+        raise kube.Error(plan["problem"])
     if not plan["changed"] or test:
         return plan["changed"]
     meta = node["metadata"]
+    if plan["pods"]:
+        kube.merge("v1", "Node", meta["name"], {"spec": plan["pods"]}, manager=NODE_MANAGER)
     if plan["taints"] is not None:
         # The list has other writers (the node life cycle controller): refused unless it is still as we read it.
         patch = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "spec": {"taints": plan["taints"]}}

@@ -7,7 +7,7 @@ of documentation is what the reference says about it. All checks run, whatever t
 facts
     ``versions`` the version table, ``fields`` the programs' configuration fields (``component-fields.json``), ``file``
     the file's name without suffix (or None), ``others`` ``{name: cluster}`` of the clusters that may touch this one,
-    ``found`` the names of the checks that found something so far.
+    ``found`` the names of the checks that found something so far, ``derived`` functions of ``kaas_topology`` by name.
 
 A finding is ``{"path", "message", "check", "severity"}`` with severity ``error`` or ``warning``. Whoever knows better
 names the check in ``cluster.acknowledge``: a warning is silent then, an error that may be acknowledged a warning.
@@ -67,11 +67,13 @@ def acknowledgements_are_possible(cluster, _facts):
 
 
 NETWORKS = ("nodes", "pods", "services")
-POD_PREFIX = 24  # each node's share of the pod network
+POD_PREFIX = {4: 24, 6: 64}  # IP version -> each node's share of the pod network
 USABLE_POD_ADDRESSES = 253  # of a /24: without network, broadcast and the bridge
 # What Kubernetes itself takes: services of 20 bits at most, node shares at most 16 bits below the pod network.
-WIDEST_SERVICES = 12
-WIDEST_PODS = POD_PREFIX - 16
+SERVICE_BITS = 20
+POD_NETWORK_BITS = 16
+# A network of each IP version that nobody else has, for messages.
+PRIVATE = {4: "10.0.0.0/16", 6: "fd00:10::/48"}
 
 
 def _network(text):
@@ -81,69 +83,123 @@ def _network(text):
         return None
 
 
-def _networks(cluster):
-    nets = {key: _network(cluster["network"][key]) for key in NETWORKS}
-    return {key: net for key, net in nets.items() if net}
+def _written(cluster, key):
+    """Return ``{path: text}`` of the networks under ``key`` of ``network``: one, or one of each address family."""
+    one = cluster["network"][key]
+    if isinstance(one, str):
+        return {f"network.{key}": one}
+    return {f"network.{key}[{index}]": text for index, text in enumerate(one)}
+
+
+def _networks(cluster, *keys):
+    """Return ``{path: network}`` of the networks under ``keys`` (all without any) that are networks."""
+    nets = {path: _network(text) for key in keys or NETWORKS for path, text in _written(cluster, key).items()}
+    return {path: net for path, net in nets.items() if net}
+
+
+def _is_dual(cluster):
+    """Whether any network of the cluster has a second address family."""
+    return any(not isinstance(cluster["network"][key], str) for key in NETWORKS)
 
 
 def _claimed(cluster):
-    """Return ``{path: address}`` of everything that has an address in the node network."""
+    """Return ``{path: address}`` of everything that has an address in the node networks."""
     claimed = {"api.address": cluster["api"]["address"]} if cluster["api"].get("address") else {}
-    return {**claimed, **{f"nodes.{name}.address": node["address"] for name, node in cluster["nodes"].items()}}
+    for name, node in cluster["nodes"].items():
+        claimed.update({f"nodes.{name}.{key}": node[key] for key in ("address", "address6") if key in node})
+    return {path: ipaddress.ip_address(text) for path, text in claimed.items()}
 
 
 @check()
 def networks_are_networks(cluster, _facts):
     """Each network: its address is the first of the network (10.0.0.1/16 is a host)."""
-    for key in NETWORKS:
-        text = cluster["network"][key]
+    limits = {4: "its numbers go up to 255, its prefix up to 32", 6: "write one such as fd00:10:244::/56"}
+    for path, text in [item for key in NETWORKS for item in _written(cluster, key).items()]:
+        version = 6 if ":" in text else 4
         try:
             ipaddress.ip_network(text)
         except ValueError as error:
             if "host bits" in str(error):
-                yield f"network.{key}", f"{error}: write {ipaddress.ip_network(text, strict=False)}"
+                yield path, f"{error}: write {ipaddress.ip_network(text, strict=False)}"
             else:
-                yield f"network.{key}", f"{text} is no IPv4 network: its numbers go up to 255, its prefix up to 32"
+                yield path, f"{text} is no IPv{version} network: {limits[version]}"
+
+
+@check()
+def ipv6_is_written_shortest(cluster, _facts):
+    """IPv6 networks and addresses: lower case and shortest form (RFC 5952), as Kubernetes writes them."""
+    texts = {path: text for key in NETWORKS for path, text in _written(cluster, key).items() if _network(text)}
+    texts.update({f"nodes.{n}.address6": node["address6"] for n, node in cluster["nodes"].items() if "address6" in node})
+    for path, text in texts.items():
+        shortest = str(ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text))
+        if text != shortest:
+            yield path, f"{text} has a shorter form: write {shortest}"
+
+
+@check()
+def address_families_agree(cluster, _facts):
+    """Node, pod and service network: all three have an IPv6 network, or none has."""
+    single = [key for key in NETWORKS if isinstance(cluster["network"][key], str)]
+    for key in single if len(single) < len(NETWORKS) else []:
+        dual = next(other for other in NETWORKS if other not in single)
+        yield f"network.{key}", f"has no IPv6 network, network.{dual} has one: give all of them one, or none"
+
+
+@check()
+def nodes_have_both_addresses(cluster, _facts):
+    """`address6`: with IPv6 networks, each Kubernetes node has an IPv6 address."""
+    for name, node in cluster["nodes"].items():
+        if _is_dual(cluster) and _has_kubelet(node) and "address6" not in node:
+            yield f"nodes.{name}.address6", "is missing: the cluster's networks are IPv4 and IPv6"
+
+
+@check()
+def plugins_join_both_families(cluster, _facts):
+    """`network.plugin`: with IPv6 networks, one that joins the pods of both address families."""
+    chosen = cluster["plugins"]["sdn"]
+    if _is_dual(cluster) and not chosen["known"][chosen["name"]].get("facts", {}).get("dual_stack"):
+        able = [name for name, data in chosen["known"].items() if data.get("facts", {}).get("dual_stack")]
+        yield (
+            "network.plugin",
+            f"{chosen['name']} joins pods by IPv4 alone: leave the IPv6 networks out, or use one of: {', '.join(able)}",
+        )
 
 
 @check()
 def networks_are_ordinary(cluster, _facts):
     """Each network: no loopback, link-local, multicast, reserved or unspecified addresses: no packet travels there."""
-    for key, net in _networks(cluster).items():
+    for path, net in _networks(cluster).items():
         kinds = ("is_loopback", "is_link_local", "is_multicast", "is_reserved", "is_unspecified")
         special = next((kind for kind in kinds if getattr(net, kind) or getattr(net.network_address, kind)), None)
         if special:
-            yield (
-                f"network.{key}",
-                f"{net} is {special[3:].replace('_', '-')}: use a private network such as 10.0.0.0/16",
-            )
+            yield path, f"{net} is {special[3:].replace('_', '-')}: use a private network such as {PRIVATE[net.version]}"
 
 
 @check()
 def networks_do_not_overlap(cluster, _facts):
     """Pod, service and node network: they are disjoint, or traffic goes to the wrong one."""
     nets = list(_networks(cluster).items())
-    for index, (key, net) in enumerate(nets):
-        for other_key, other in nets[:index]:
+    for index, (path, net) in enumerate(nets):
+        for other_path, other in nets[:index]:
             if net.overlaps(other):
-                yield f"network.{key}", f"{net} overlaps network.{other_key} {other}: choose disjoint networks"
+                yield path, f"{net} overlaps {other_path} {other}: choose disjoint networks"
 
 
 @check()
 def pods_fit_the_nodes(cluster, _facts):
-    """The pod network: it has a /24 for each node."""
-    pods = _networks(cluster).get("pods")
-    if pods is None:
-        return
-    room = 2 ** (POD_PREFIX - pods.prefixlen) if pods.prefixlen <= POD_PREFIX else 0
-    if room < len(cluster["nodes"]):
-        yield (
-            "network.pods",
-            f"{pods} has room for {room} nodes (a /24 each), the cluster has {len(cluster['nodes'])}: "
-            "use a larger network",
-        )
-    elif pods.prefixlen < WIDEST_PODS:
-        yield "network.pods", f"{pods} is too large: kube-controller-manager takes a /{WIDEST_PODS} or smaller"
+    """The pod network: it has a /24 (IPv6: a /64) for each node."""
+    for path, pods in _networks(cluster, "pods").items():
+        share = POD_PREFIX[pods.version]
+        room = 2 ** (share - pods.prefixlen) if pods.prefixlen <= share else 0
+        if room < len(cluster["nodes"]):
+            yield (
+                path,
+                f"{pods} has room for {room} nodes (a /{share} each), the cluster has {len(cluster['nodes'])}: "
+                "use a larger network",
+            )
+        elif pods.prefixlen < share - POD_NETWORK_BITS:
+            widest = share - POD_NETWORK_BITS
+            yield path, f"{pods} is too large: kube-controller-manager takes a /{widest} or smaller"
 
 
 @check()
@@ -157,24 +213,23 @@ def pods_fit_a_node(cluster, _facts):
 @check()
 def services_are_large_enough(cluster, _facts):
     """The service network: it holds the addresses of API and DNS server, and kube-apiserver takes its size."""
-    services = _networks(cluster).get("services")
-    if services is None:
-        return
-    if services.num_addresses < 16:
-        yield "network.services", f"{services} is too small: use a /28 or larger"
-    elif services.prefixlen < WIDEST_SERVICES:
-        yield "network.services", f"{services} is too large: kube-apiserver takes a /{WIDEST_SERVICES} or smaller"
+    for path, services in _networks(cluster, "services").items():
+        smallest, widest = services.max_prefixlen - 4, services.max_prefixlen - SERVICE_BITS
+        if services.prefixlen > smallest:
+            yield path, f"{services} is too small: use a /{smallest} or larger"
+        elif services.prefixlen < widest:
+            yield path, f"{services} is too large: kube-apiserver takes a /{widest} or smaller"
 
 
 @check()
 def dns_is_a_service_address(cluster, _facts):
     """`network.dns`: it lies in the service network, and is neither the API's address nor the first or last one."""
-    services = _networks(cluster).get("services")
-    if services is None or "dns" not in cluster["network"]:
+    path, services = next(iter(_networks(cluster, "services").items()), (None, None))
+    if services is None or services.version != 4 or "dns" not in cluster["network"]:
         return
     dns = ipaddress.ip_address(cluster["network"]["dns"])
     if dns not in services:
-        yield "network.dns", f"{dns} is not inside network.services {services}"
+        yield "network.dns", f"{dns} is not inside {path} {services}"
     elif services.num_addresses > 2 and dns in (services[0], services[1], services[-1]):
         owner = "the API's service address" if dns == services[1] else "the first or last address"
         yield "network.dns", f"{dns} is {owner} of {services}: leave the key out, or use another"
@@ -193,15 +248,103 @@ def addresses_are_unique(cluster, _facts):
 @check()
 def addresses_lie_in_the_node_network(cluster, _facts):
     """Addresses of nodes and API: they lie in `network.nodes`, and are not its first or last."""
-    net = _networks(cluster).get("nodes")
-    if net is None:
-        return
+    nets = {net.version: (where, net) for where, net in _networks(cluster, "nodes").items()}
     for path, address in _claimed(cluster).items():
-        number = ipaddress.ip_address(address)
-        if number not in net:
-            yield path, f"{address} is not inside network.nodes {net}"
-        elif net.num_addresses > 2 and number in (net.network_address, net.broadcast_address):
+        where, net = nets.get(address.version, (None, None))
+        if net is None:
+            continue
+        if address not in net:
+            yield path, f"{address} is not inside {where} {net}"
+        elif net.num_addresses > 2 and address in (net.network_address, net.broadcast_address):
             yield path, f"{address} is the network or broadcast address of {net}: use one between them"
+
+
+# The network and its plug-in
+
+
+def _sdn(cluster):
+    """Return the name of the chosen network and the facts about it."""
+    chosen = cluster["plugins"]["sdn"]
+    return chosen["name"], chosen["known"][chosen["name"]].get("facts", {})
+
+
+def _pod_network_problem(network, share, wholes, owners):
+    """Return what is wrong with one node's pod network, or None."""
+    whole = next((one for one in wholes if one.version == network.version), None)
+    if whole is None or not network.subnet_of(whole):
+        return f"{network} is not inside network.pods {whole or wholes[0]}"
+    if network.prefixlen != share:
+        return f"{network} is no /{share}, which each node gets"
+    owner = next((name for name, taken in owners if taken.version == network.version and taken.overlaps(network)), None)
+    return f"{network} is already that of {owner}" if owner else None
+
+
+@check()
+def node_networks_are_apart(cluster, facts):
+    """`nodes.NAME.pods`, or what follows from the address, with the network `routes`: inside `network.pods`, each
+    node's own."""
+    wholes = list(_networks(cluster, "pods").values())
+    known = _sdn(cluster)[1].get("node_networks") == "topology" and _networks(cluster, "nodes") and wholes
+    owners: list = []
+    for name, node in cluster["nodes"].items() if known else ():
+        if not _has_kubelet(node):
+            continue
+        path = f"nodes.{name}.pods"
+        advice = "write a free /24 of network.pods (IPv6: a /64)"
+        try:
+            found = [ipaddress.ip_network(text) for text in facts["derived"]["pod_networks"](cluster, name)]
+        except ValueError as error:
+            yield path, f"no network for the pods of {node['address']} ({error}): {advice}"
+            continue
+        if len(found) != len(wholes):
+            yield path, f"has {len(found)} networks, network.pods has {len(wholes)}: give one of each address family"
+            continue
+        for network in found:
+            problem = _pod_network_problem(network, POD_PREFIX[network.version], wholes, owners)
+            if problem:
+                yield path, f"{problem}: {advice}"
+            owners.append((name, network))
+
+
+SMALLEST_MTU = {4: 576, 6: 1280}  # that every host of the Internet takes (RFC 791, RFC 8200)
+
+
+@check()
+def mtu_leaves_room_for_pods(cluster, facts):
+    """`network.mtu`: less what the plug-in adds to each packet, it is a packet that IPv4 (576 bytes) or IPv6 (1280) can do with."""
+    mtu = cluster["network"].get("mtu")
+    smallest = SMALLEST_MTU[6 if _is_dual(cluster) else 4]
+    overhead = facts["derived"]["by_backend"](cluster, "overhead", 0)
+    if mtu and mtu - overhead < smallest:
+        yield "network.mtu", f"{mtu} leaves {mtu - overhead} bytes for pods: use at least {smallest + overhead}"
+
+
+@check("warning")
+def network_policies_are_enforced(cluster, _facts):
+    """`network.policies: required`: the network's plug-in enforces NetworkPolicies, or they are only words."""
+    name, about = _sdn(cluster)
+    if cluster["network"]["policies"] == "required" and not about.get("network_policy"):
+        able = [other for other, data in cluster["plugins"]["sdn"]["known"].items() if data.get("facts", {}).get("network_policy")]
+        advice = f"use one of: {', '.join(able)}" if able else "none here does; write optional, and keep pods apart otherwise"
+        yield "network.policies", f"{name} does not enforce NetworkPolicies: {advice}"
+
+
+@check(acknowledgeable=True)
+def services_have_a_proxy(cluster, _facts):
+    """`network.proxy: none`: the network's plug-in does kube-proxy's work.
+
+    Acknowledge it when something of your own does.
+    """
+    name, about = _sdn(cluster)
+    if cluster["network"]["proxy"] == "none" and not about.get("replaces_proxy"):
+        yield "network.proxy", f"none, and {name} does not do kube-proxy's work: no Service would work; use nftables"
+
+
+@check("warning")
+def proxy_has_a_future(cluster, _facts):
+    """`network.proxy: ipvs`: Kubernetes has deprecated it in 1.35."""
+    if cluster["network"]["proxy"] == "ipvs":
+        yield "network.proxy", "ipvs is deprecated since Kubernetes 1.35: use nftables"
 
 
 @check()
@@ -218,9 +361,9 @@ def sources_are_outside_the_cluster(cluster, _facts):
         except ValueError:
             yield path, f"{match.group(1)} is no IPv4 address"
             continue
-        for key, net in _networks(cluster).items():
-            if key != "nodes" and address in net:
-                yield path, f"{address} lies in network.{key} {net}: move one of the two"
+        for where, net in _networks(cluster, "pods", "services").items():
+            if address in net:
+                yield path, f"{address} lies in {where} {net}: move one of the two"
 
 
 # The clusters around it
@@ -228,10 +371,10 @@ def sources_are_outside_the_cluster(cluster, _facts):
 
 def _near_clusters(cluster, facts):
     """Yield ``(name, cluster)`` of the clusters whose node network touches this one's."""
-    own = _networks(cluster).get("nodes")
+    own = _networks(cluster, "nodes").values()
     for name, other in sorted(facts["others"].items()):
-        net = _networks(other).get("nodes")
-        if own and net and own.overlaps(net):
+        nets = _networks(other, "nodes").values()
+        if any(one.overlaps(net) for one in own for net in nets):
             yield name, other
 
 
@@ -465,12 +608,17 @@ def taints_are_unique(cluster, _facts):
 
 @check("warning")
 def settings_have_an_effect(cluster, _facts):
-    """Settings that nothing reads: labels and taints of machines that are no Kubernetes nodes, a URL with upstream."""
+    """Settings that nothing reads: labels and taints of machines that are no Kubernetes nodes, pod networks of nodes where
+    Kubernetes gives them, IPv6 addresses without IPv6 networks, a URL with upstream."""
     for name, node in cluster["nodes"].items():
         for key in ("labels", "taints"):
             if node.get(key) and not _has_kubelet(node):
                 roles = ", ".join(node["roles"])
                 yield f"nodes.{name}.{key}", f"has no effect: {name} ({roles}) is no Kubernetes node; leave it out"
+        if "pods" in node and not (_has_kubelet(node) and _sdn(cluster)[1].get("node_networks") == "topology"):
+            yield f"nodes.{name}.pods", "has no effect: Kubernetes gives nodes their pod networks; leave it out"
+        if "address6" in node and not _is_dual(cluster):
+            yield f"nodes.{name}.address6", "has no effect: the cluster has no IPv6 networks; leave it out"
     if cluster["artifacts"]["source"] == "upstream" and "url" in cluster["artifacts"]:
         yield "artifacts.url", "has no effect with source: upstream; leave it out, or set source: repository"
 
@@ -1031,6 +1179,18 @@ def bgp_has_peers(cluster, _facts):
 
 
 @check()
+def ipvs_leaves_arp_alone(cluster, _facts):
+    """`kube_proxy.ipvs.strictARP`: with `network.proxy: ipvs` and a pool of MetalLB with `l2` it is true.
+
+    Else every node answers for every address of a Service.
+    """
+    modes = [pool.get("mode", "l2") for pool in (_balancer(cluster, "metallb") or {}).get("pools", [])]
+    strict = (cluster["kube_proxy"].get("ipvs") or {}).get("strictARP")
+    if "l2" in modes and cluster["network"]["proxy"] == "ipvs" and strict is not True:
+        yield "kube_proxy.ipvs.strictARP", "must be true: else all nodes answer for the addresses of MetalLB"
+
+
+@check()
 def announcers_exist(cluster, _facts):
     """`balancer.metallb.nodes`: some node has these labels in the cluster file, or nobody announces anything."""
     wanted = (_balancer(cluster, "metallb") or {}).get("nodes", {})
@@ -1098,7 +1258,7 @@ class _Watched(dict):
         return super().__getitem__(key)
 
 
-def findings(cluster, versions, fields, file=None, others=(), broken=()):
+def findings(cluster, versions, fields, file=None, others=(), broken=(), derived=()):
     """Return what the checks find in a cluster that the schema accepts and that has its defaults.
 
     versions
@@ -1112,8 +1272,11 @@ def findings(cluster, versions, fields, file=None, others=(), broken=()):
     broken
         Sections of the cluster that the schema refused: what a check says that read one of them does not count. Nor do
         warnings then; errors first.
+    derived
+        ``{name: function}``: what follows from a cluster, by the names in ``kaas_topology``.
     """
     facts = {"versions": versions, "fields": fields, "file": file, "others": dict(others), "found": set()}
+    facts["derived"] = dict(derived)
     found = []
     for name, one in CHECKS.items():
         severity = one["severity"]

@@ -21,7 +21,9 @@ NEEDS = (
     "kaas_schema.findings",
     "kaas_schema.load",
     "kaas_schema.plugins",
+    "kaas_topology.by_backend",
     "kaas_topology.merge",
+    "kaas_topology.pod_networks",
     "kaas_yaml.read",
 )
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -170,7 +172,8 @@ def check(known, path, name=None, files=(), everyone=False):
         compared = {other: read(known, where) for other, where in others.items()}
         compared = {other: one for other, (one, mistakes, _) in compared.items() if not mistakes}
         judge = known["utils"]["kaas_checks.findings"]
-        found = found + judge(cluster, known["versions"], known["fields"], name, compared, _sections(found))
+        derived = {one: known["utils"][f"kaas_topology.{one}"] for one in ("by_backend", "pod_networks")}
+        found = found + judge(cluster, known["versions"], known["fields"], name, compared, _sections(found), derived)
     if any(item["severity"] == "error" for item in found):
         cluster = None
     return cluster, [{**item, "line": item.get("line") or _line(lines, item["path"])} for item in found]
@@ -204,11 +207,13 @@ def near(cluster, candidates):
 def _words(cluster):
     """Return ``(words, router)``: what a file says that names one of our addresses or ids, and a function that tells
     whether its text may hold our VRRP router id, or a pool of addresses, in our network (None without a network)."""
-    words = [node["address"] for node in cluster["nodes"].values()]
+    # A check wants IPv6 addresses in the one form that is shortest, so that text can be looked for.
+    words = [node[key] for node in cluster["nodes"].values() for key in ("address", "address6") if key in node]
     words += [node["id"] for node in cluster["nodes"].values() if "id" in node]
     words += [f".{cluster['name']}", f"id: {cluster['ca']}"]
     try:
-        network = ipaddress.ip_network(cluster["network"]["nodes"], strict=False)
+        nodes = cluster["network"]["nodes"]
+        network = ipaddress.ip_network(nodes if isinstance(nodes, str) else nodes[0], strict=False)
     except ValueError:
         network = None  # a check says so
     if network is None:

@@ -1,5 +1,6 @@
 """The container runtime's pods, asked by crictl."""
 
+import json
 import os
 import subprocess
 
@@ -27,6 +28,23 @@ def crictl(*words, timeout=120, program=CRICTL):
 def pods(timeout=30):
     """Return the ids of all pod sandboxes, running or not."""
     return crictl("pods", "--quiet", timeout=timeout).split()
+
+
+def networked(timeout=30):
+    """Return the names (``namespace/name``) of the running pods with a network of their own, not the machine's."""
+    ids = crictl("pods", "--quiet", "--state=ready", timeout=timeout).split()
+    found = []
+    for one in ids:
+        try:
+            status = json.loads(crictl("inspectp", "--output=json", one, timeout=timeout))["status"]
+        except RuntimeError as error:
+            if "not found" in str(error):
+                continue  # it ended meanwhile
+            raise
+        options = ((status.get("linux") or {}).get("namespaces") or {}).get("options") or {}
+        if options.get("network", "POD") != "NODE":
+            found.append(f"{status['metadata']['namespace']}/{status['metadata']['name']}")
+    return sorted(found)
 
 
 def remove(ids, timeout=120):

@@ -388,10 +388,11 @@ def pod_troubles(pods: Iterable[Object], limit: int = 3) -> list[str]:
 def node_plan(node: Object, wanted: Object, manager: str) -> Object:
     """Return what it takes to give a live Node its labels and taints.
 
-    wanted: {"labels": {key: value}, "taints": [{"key", "value"?, "effect"}]}; manager: the field manager that applies
-    them, whose labels that are wanted no more go away.
-    Returns {"changed": [field paths], "taints": None or the new list, "apply": the object to apply}. The object has
-    the uid of the Node, so that the server refuses to create one, should the Node have gone meanwhile.
+    wanted: {"labels": {key: value}, "taints": [{"key", "value"?, "effect"}], "pods": [network, ...]}; manager: the field
+    manager that applies them, whose labels that are wanted no more go away.
+    Returns {"changed": [field paths], "taints": None or the new list, "pods": None or the fields of the spec to be set,
+    "problem": None or why the Node can't become what is wanted, "apply": the object to apply}. The object has the uid
+    of the Node, so that the server refuses to create one, should the Node have gone meanwhile.
     """
     meta = node["metadata"]
     labels, taints = wanted.get("labels") or {}, wanted.get("taints") or []
@@ -406,13 +407,31 @@ def node_plan(node: Object, wanted: Object, manager: str) -> Object:
         changed.append("spec.taints")
     if ours != names:
         changed.append(f"metadata.annotations[{TAINTS}]")
+    pods, problem = _pod_networks(node, wanted.get("pods") or [])
+    if pods:
+        changed.append("spec.podCIDRs")
     own = {"name": meta["name"], "uid": meta["uid"], "labels": dict(labels)}
     own["annotations"] = {TAINTS: names} if names else {}
     return {
         "changed": changed,
         "taints": merged if merged != live else None,
+        "pods": pods,
+        "problem": problem,
         "apply": {"apiVersion": "v1", "kind": "Node", "metadata": own},
     }
+
+
+def _pod_networks(node: Object, wanted: list[str]) -> tuple[Object | None, str | None]:
+    """Return what to set in a Node's spec for its pod networks (None when that is nothing), and what forbids it."""
+    spec = node.get("spec", {})
+    have = spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else [])
+    if not wanted or have == wanted:
+        return None, None
+    if not have:
+        return {"podCIDR": wanted[0], "podCIDRs": wanted}, None
+    name, text = node["metadata"]["name"], have[0] if len(have) == 1 else f"[{', '.join(have)}]"
+    fix = f"write `pods: {text}` into nodes.{name}, or take the node out of the cluster and in again"
+    return None, f"its pod network is {', '.join(have)} for ever, the cluster file has {', '.join(wanted)}: {fix}"
 
 
 def _owned_labels(node: Object, manager: str) -> set[str]:

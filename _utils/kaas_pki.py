@@ -4,9 +4,10 @@ Certificates of a cluster: which ones a node holds, how they are issued, what is
 Pure functions over PEM text and plain data. The same table (:data:`PURPOSES`) tells the master what a node's pillar
 lists, the CA minion what it may grant, and the node what it must find on its disk.
 
-A *topology* is ``{name, domain, api: {address}, network: {services, plugin}, nodes: {name: {id, address, roles}}}``,
-optionally with ``certificates: {days, renew_before_days}`` and ``purposes``, the rows that the cluster's plug-ins add
-to :data:`PURPOSES`.
+A *topology* is ``{name, domain, api: {address}, networks: {services: [one of each address family]}, nodes: {name: {id,
+address, addresses, roles}}}`` (``address`` is the first of ``addresses``), optionally with ``certificates: {days,
+renew_before_days}``, ``purposes``, the rows that the cluster's plug-ins add to :data:`PURPOSES`, and ``unused``, purposes
+of components that the cluster does without.
 A *policy* is ``{ca, common_name, organization, usages, dns, ip, days, renew_before_days, cert, key, ca_file, owner}``:
 everything about one certificate except its public key, so that a requester has nothing to choose.
 """
@@ -192,16 +193,15 @@ def _sans_member(topology, name, node):
 
 def _sans_node(topology, name, node):
     """The apiserver dials a kubelet by the addresses and the host name of its Node object."""
-    return [name], [node["address"]]
+    return [name], node["addresses"]
 
 
 def _sans_apiserver(topology, name, node):
     """All names under which any apiserver of the cluster may be dialled: clients may meet any of them."""
     masters = _masters(topology)
     domain = topology["domain"]
-    services = str(topology["network"]["services"]).split(",")
     # The `kubernetes` service always gets the first address of each service network.
-    service_addresses = [str(ipaddress.ip_network(cidr.strip())[1]) for cidr in services]
+    service_addresses = [str(ipaddress.ip_network(cidr)[1]) for cidr in topology["networks"]["services"]]
     dns = [
         "kubernetes",
         "kubernetes.default",
@@ -235,7 +235,7 @@ def policies(topology, node):
     lifetime = topology.get("certificates") or {}
     result = {}
     for purpose, row in {**topology.get("purposes", {}), **PURPOSES}.items():
-        if not set(row["roles"]) & set(entry["roles"]):
+        if not set(row["roles"]) & set(entry["roles"]) or purpose in topology.get("unused", ()):
             continue
         dns, ip = _SANS[row["sans"]](topology, node, entry) if "sans" in row else ([], [])
         result[purpose] = {

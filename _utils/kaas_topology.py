@@ -103,6 +103,9 @@ def plugin_states(cluster, node):
                     found[step].append(f"{kind}.{name}.{state}")
                 elif UNDO[state]:
                     found["undone"].append(f"{kind}.{name}.{UNDO[state]}")
+        if kind == "sdn" and "kubelet" in groups and not one["known"][one["name"]].get("facts", {}).get("bridge"):
+            # What networks with the same bridge share is none of theirs alone to take away.
+            found["undone"].append("cni-plugins.unbridged")
     return found
 
 
@@ -175,13 +178,129 @@ def balancer(cluster):
     return settings
 
 
+NETWORKS = ("nodes", "pods", "services")
+
+
+def networks(cluster):
+    """Return ``{"nodes": [IPv4 network], "pods": [...], "services": [...]}``, with the IPv6 network behind each of a
+    cluster that has both address families."""
+    wanted = {key: cluster["network"][key] for key in NETWORKS}
+    return {key: [one] if isinstance(one, str) else list(one) for key, one in wanted.items()}
+
+
 def network(cluster):
-    """Return the cluster's network with the derived service addresses: ``service`` (first) and ``dns`` (tenth)."""
-    net = dict(cluster["network"])
-    services = ipaddress.ip_network(net["services"])
+    """Return the cluster's network as whoever knows one address family reads it: ``nodes``, ``pods`` and ``services``
+    are the IPv4 networks (:func:`networks` has all).
+
+    With it come the derived service addresses ``service`` (first) and ``dns`` (tenth), and ``dual``: whether there is
+    IPv6 too, with the DNS service's second address ``dns6`` then; ``pod_mtu`` (:func:`pod_mtu`), ``bridge``: whether
+    the pods of a node are on the bridge cni0, and ``allocated``: whether kube-controller-manager gives nodes their pod
+    networks.
+    """
+    every = networks(cluster)
+    net = {**cluster["network"], **{key: first for key, (first, *_) in every.items()}}
+    services, *services6 = [ipaddress.ip_network(one) for one in every["services"]]
     net.setdefault("dns", str(services[10]))
     net["service"] = str(services[1])
+    net["dual"] = bool(services6)
+    if services6:
+        net["dns6"] = str(services6[0][10])
+    net.setdefault("mtu", None)
+    net["pod_mtu"] = pod_mtu(cluster)
+    net["bridge"] = bool(sdn(cluster).get("bridge"))
+    net["allocated"] = sdn(cluster).get("node_networks") != "topology"
     return net
+
+
+def sdn(cluster):
+    """Return the facts about the chosen network, from its file (docs/development/plugins.md)."""
+    chosen = cluster["plugins"]["sdn"]
+    return chosen["known"][chosen["name"]].get("facts", {})
+
+
+def by_backend(cluster, fact, otherwise):
+    """Return a fact about the chosen network that its file gives for each back end, or once for all."""
+    value = sdn(cluster).get(fact, otherwise)
+    backend = cluster["network"].get(cluster["plugins"]["sdn"]["name"], {}).get("backend")
+    return value.get(backend, otherwise) if isinstance(value, dict) else value
+
+
+def pod_mtu(cluster):
+    """Return the largest packet of a pod, in bytes; None where `network.mtu` is left to the machines' interfaces."""
+    mtu = cluster["network"].get("mtu")
+    return mtu - by_backend(cluster, "overhead", 0) if mtu else None
+
+
+# A node's share of the pod network, by IP version: the prefix that kube-controller-manager uses by default, too.
+POD_SHARE = {4: 24, 6: 64}
+
+
+def pod_networks(cluster, node):
+    """Return the networks of a node's pods, one of each address family, where the cluster file decides about them.
+
+    Without `nodes.NAME.pods` they follow from the node's address, and so stay when other nodes come and go: 172.28.0.11
+    of 172.28.0.0/24 is number 11, and so are its pods' networks. Raises ValueError for a number that leads beyond all
+    addresses.
+    """
+    mine = cluster["nodes"][node]
+    if "pods" in mine:
+        return [mine["pods"]] if isinstance(mine["pods"], str) else list(mine["pods"])
+    every = networks(cluster)
+    number = int(ipaddress.ip_address(mine["address"])) - int(ipaddress.ip_network(every["nodes"][0])[0])
+    found = []
+    for whole in [ipaddress.ip_network(text) for text in every["pods"]]:
+        share = POD_SHARE[whole.version]
+        first = int(whole[0]) + (number << (whole.max_prefixlen - share))
+        found.append(str(ipaddress.ip_network((first, share))))
+    return found
+
+
+def decided_pod_networks(cluster):
+    """Return ``{node: its pods' networks}`` where the cluster file decides and not kube-controller-manager; else {}."""
+    if sdn(cluster).get("node_networks") != "topology":
+        return {}
+    kubelets = [name for name, node in cluster["nodes"].items() if KUBELET_ROLES & set(node["roles"])]
+    return {name: pod_networks(cluster, name) for name in kubelets}
+
+
+def routes(cluster, node):
+    """Return ``{network: gateway}``: the ways from a node to the pods of all others, where the cluster file decides."""
+    return {
+        network: gateway
+        for peer, networks_ in decided_pod_networks(cluster).items()
+        if peer != node
+        for network, gateway in zip(networks_, addresses(cluster, peer), strict=True)
+    }
+
+
+def kernel(cluster, node):
+    """Return ``{what needs them: [kernel module, ...]}`` of a node that runs pods."""
+    name = cluster["plugins"]["sdn"]["name"]
+    found = {"containers": ["overlay", "br_netfilter"]}
+    if cluster["network"]["proxy"] == "ipvs":
+        found["network.proxy: ipvs"] = ["ip_vs"]
+    modules = by_backend(cluster, "kernel", [])
+    if modules:
+        backend = cluster["network"].get(name, {}).get("backend")
+        found[f"network.{name}.backend: {backend}" if backend else f"network.plugin: {name}"] = modules
+    return found if KUBELET_ROLES & set(cluster["nodes"][node]["roles"]) else {}
+
+
+def conflists(cluster):
+    """Return ``{network plug-in: name of the CNI configuration that its pods are made with}`` of all that there are."""
+    known = cluster["plugins"]["sdn"]["known"]
+    return {name: data["facts"]["conflist"] for name, data in known.items() if "conflist" in data.get("facts", {})}
+
+
+def unused(cluster):
+    """Return the components that this cluster does without: no program, certificate or kubeconfig of theirs."""
+    return ["kube-proxy"] if cluster["network"]["proxy"] == "none" else []
+
+
+def addresses(cluster, node):
+    """Return the addresses by which Kubernetes knows a node: IPv4, and IPv6 in a cluster that has such networks."""
+    mine = cluster["nodes"][node]
+    return [mine["address"], *([mine["address6"]] if network(cluster)["dual"] and "address6" in mine else [])]
 
 
 def topology(cluster):
@@ -193,12 +312,19 @@ def topology(cluster):
         "ca": cluster["ca"],
         "api": api(cluster),
         "network": network(cluster),
+        "networks": networks(cluster),
         "certificates": cluster["certificates"],
         "purposes": {
             purpose: row for _, _, data in plugins(cluster) for purpose, row in data.get("certificates", {}).items()
         },
+        "unused": unused(cluster),
         "nodes": {
-            name: {"id": ids[name], "address": node["address"], "roles": list(node["roles"])}
+            name: {
+                "id": ids[name],
+                "address": node["address"],
+                "addresses": addresses(cluster, name),
+                "roles": list(node["roles"]),
+            }
             for name, node in cluster["nodes"].items()
         },
     }
@@ -223,7 +349,12 @@ def node_artifacts(cluster, node):
         tables += [table for group, table in data.get("artifacts", {}).items() if group in groups]
     for table in tables:
         for component, files in table.items():
+            if component in unused(cluster):
+                continue
             wanted[component] = sorted({*wanted.get(component, []), *files})
+    if "cni-plugins" in wanted:
+        # A file that the network's own installer puts there would be ours and its in turns.
+        wanted["cni-plugins"] = sorted(set(wanted["cni-plugins"]) - set(sdn(cluster).get("brings", [])))
     return wanted
 
 
@@ -298,7 +429,7 @@ def kubeconfigs(cluster, node):
     for purpose, row in topology(cluster)["purposes"].items():
         rows[purpose] = (set(row["roles"]), row["file"], False)
     for user, (holders, certificate, local) in rows.items():
-        if not holders & roles:
+        if not holders & roles or user in unused(cluster):
             continue
         found[user] = {
             "apiVersion": "v1",
@@ -363,16 +494,22 @@ def derive(cluster, node, table, source, digests=()):
     public = topology(cluster)
     data = {
         "roles": roles,
-        "cluster": {key: public[key] for key in ("name", "domain", "ca", "api", "network")},
+        "cluster": {key: public[key] for key in ("name", "domain", "ca", "api", "network", "networks")},
         "node": {
             "name": node,
             "id": public["nodes"][node]["id"],
             "address": mine["address"],
+            "addresses": public["nodes"][node]["addresses"],
             "taints": taints(mine),
+            "pods": decided_pod_networks(cluster).get(node, []),
+            "routes": routes(cluster, node),
         },
         "versions": component_versions,
         "artifacts": artifacts(cluster, node, component_versions, source),
         "images": images(cluster, image_versions, dict(digests)),
+        "kernel": kernel(cluster, node),
+        "linux": sdn(cluster).get("linux"),
+        "conflists": conflists(cluster),
         "registries": cluster["registries"],
         "kubeconfigs": kubeconfigs(cluster, node),
         "settings": {name: cluster[name] for name in ("kubelet", "kube_proxy", "containerd")},
@@ -403,8 +540,9 @@ def derive(cluster, node, table, source, digests=()):
         if deployer:
             data["addons"] = cluster["addons"]
             data["rbac"] = cluster["rbac"]
+            pods = decided_pod_networks(cluster)
             data["nodes"] = {
-                name: {"labels": labels(peer), "taints": taints(peer)}
+                name: {"labels": labels(peer), "taints": taints(peer), "pods": pods.get(name, [])}
                 for name, peer in cluster["nodes"].items()
                 if KUBELET_ROLES & set(peer["roles"])
             }

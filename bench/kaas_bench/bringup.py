@@ -95,7 +95,10 @@ def plan(cluster: Cluster) -> Plan:
             units += ["haproxy", "keepalived"]
             names += ["haproxy.configured", "keepalived.configured"]
         files = described.unverified(described.files(described.shown(cluster, node, *names)))
-        scripts[node.name] = node_setup.script(fetched, files, units)
+        folders = {}
+        if node is next((one for one in cluster.nodes if "worker" in one.roles), None):
+            folders = described.folders(described.shown(cluster, node, "demo.configured"))
+        scripts[node.name] = node_setup.script(fetched, files, units, folders)
         first = node is cluster.masters[0]
         configs[node.name] = kubeadm_config.init(cluster, node, table) if first else kubeadm_config.join(cluster, node)
     demo = described.without_autoscaler(

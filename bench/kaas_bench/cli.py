@@ -18,7 +18,7 @@ from kaas_lab.errors import LabError
 from kaas_lab.paths import BUILD, CLUSTERS
 from kaas_lab.ui import say, step, warn
 
-from . import bringup, conditions, fresh, noop, report, rest
+from . import bringup, conditions, fresh, network, noop, report, rest
 from .laps import Laps
 
 RESULTS = BUILD / "bench" / "results.json"
@@ -81,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
         "bringup": "KaaS and kubeadm in turn, from booted machines to a working cluster",
         "noop": "a highstate that has nothing to do, on the cluster that runs",
         "memory": "memory and CPU at rest of the cluster that runs",
+        "network": "throughput between pods and between nodes of the cluster that runs, which is left as it is",
         "all": "everything: bring-ups in turn, no-op and rest of both",
         "show": "print the results of an earlier run",
     }
@@ -100,6 +101,10 @@ def measure(cluster: Cluster, session: Session, args: argparse.Namespace) -> boo
         raise LabError("--runs must be 1 or more")
     if args.command == "noop":
         _noop(cluster, session, args)
+        return True
+    if args.command == "network":
+        with step("throughput"):
+            session.keep("network", value=network.measure(cluster, args.runs))
         return True
     if args.command == "memory":
         # the age is not known: whoever calls this has waited

@@ -56,6 +56,16 @@ def files(high: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+def folders(high: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{path: {mode, user, group}} of the folders that a set of states would make."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, state in high.items():
+        function, values = arguments(state.get("file", []))
+        if function == "directory":
+            found[str(values.get("name", name))] = {key: values[key] for key in ("mode", "user", "group")}
+    return found
+
+
 def unverified(files: dict[str, str]) -> dict[str, str]:
     """The same files, but haproxy trusts any apiserver: kubeadm makes its authority after haproxy has started."""
     return {path: re.sub(r"verify required ca-file \S+", "verify none", text) for path, text in files.items()}

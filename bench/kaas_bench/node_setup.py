@@ -64,8 +64,16 @@ def downloads(index: Mapping[str, object], versions: Mapping[str, str], base: st
     return found
 
 
-def script(fetched: list[Download], files: Mapping[str, str], units: list[str]) -> str:
-    """A bash script: fetch all programs side by side, check their sums, write the files, start the units."""
+def script(
+    fetched: list[Download],
+    files: Mapping[str, str],
+    units: list[str],
+    folders: Mapping[str, Mapping[str, object]] | None = None,
+) -> str:
+    """A bash script: fetch all programs side by side, check their sums, write the files, start the units.
+
+    `folders` are to be made too: {path: {mode, user, group}}.
+    """
     everything = {
         "/etc/sysctl.d/90-kubernetes.conf": SYSCTLS,
         "/etc/systemd/system/kubelet.service": KUBELET,
@@ -80,6 +88,9 @@ def script(fetched: list[Download], files: Mapping[str, str], units: list[str]) 
     lines.append("chmod 755 " + " ".join(shlex.quote(item.target) for item in fetched))
     for path, text in everything.items():
         lines += [f"mkdir -p {shlex.quote(path.rsplit('/', 1)[0])}", f"cat > {shlex.quote(path)} <<'END'", text + "END"]
+    for path, owner in (folders or {}).items():
+        options = f"--mode={owner['mode']} --owner={owner['user']} --group={owner['group']}"
+        lines.append(f"install --directory {options} {shlex.quote(path)}")
     lines += [
         "sysctl --quiet --load /etc/sysctl.d/90-kubernetes.conf",
         "systemctl daemon-reload",

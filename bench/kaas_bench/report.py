@@ -17,6 +17,8 @@ def markdown(results: dict[str, Any]) -> str:
         lines += ["", *_bringup(results["bringup"])]
     if results.get("noop"):
         lines += ["", *_noop(results["noop"])]
+    if results.get("network"):
+        lines += ["", *_network(results["network"])]
     if results.get("rest"):
         lines += ["", *_rest(results["rest"])]
     return "\n".join(lines) + "\n"
@@ -87,6 +89,19 @@ def _noop(found: dict[str, Any]) -> list[str]:
     ]
     lines += ["", f"- highstate / one state: {quotients[0]:.2f} in wall time, {quotients[1]:.2f} in net CPU"]
     return lines
+
+
+def _network(found: dict[str, Any]) -> list[str]:
+    gbits, mtu = found["gbits"], found["mtu"]
+    cells = [spread(gbits[way]).text(2) for way in ("nodes", "pods")]
+    return [
+        f"**Throughput** of one TCP connection from {' to '.join(found['nodes'])}, {len(gbits['pods'])} runs, median (least–most).",
+        "",
+        "| network | MTU of nodes / pods | node to node, Gbit/s | pod to pod, Gbit/s | pods / nodes |",
+        "|---|---|---|---|---|",
+        f"| {found['plugin']} | {mtu['nodes']} / {mtu['pods']} | {' | '.join(cells)} "
+        f"| {ratio(gbits['pods'], gbits['nodes']).text(2)} |",
+    ]
 
 
 def _rest(found: dict[str, dict[str, Any]]) -> list[str]:

@@ -25,6 +25,7 @@ class Machine:
     id: str
     address: str
     roles: tuple[str, ...] = ()
+    address6: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,9 @@ def parse(data: Any, name: str, where: str) -> Cluster:
             f"{where}: cluster.nodes.{SALT}: the lab gives this name to the machine of the Salt master; rename the node"
         )
     network = _mapping(cluster, "network", f"{where}: cluster")
-    subnet = _subnet(network.get("nodes"), f"{where}: cluster.network.nodes")
+    # one network, or an IPv4 and an IPv6 one: the machines reach each other by IPv4
+    wanted = network.get("nodes")
+    subnet = _subnet(wanted[0] if isinstance(wanted, list) and wanted else wanted, f"{where}: cluster.network.nodes")
     lab = _mapping(data, "lab", where)
     salt = Machine(SALT, str(cluster.get("ca", "ca")), _address(lab.get("master"), f"{where}: lab.master"))
     for machine in (salt, *nodes):
@@ -162,4 +165,5 @@ def _machine(key: str, value: Any, cluster: str, where: str) -> Machine:
         str(value.get("id") or f"{key}.{cluster}"),
         _address(value.get("address"), f"{where}.address"),
         tuple(roles),
+        value.get("address6"),
     )

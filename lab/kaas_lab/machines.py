@@ -75,7 +75,7 @@ def up(cluster: Cluster) -> None:
     (folder / "resolv.conf").write_text(host.name_servers())
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     fresh = not containers(cluster) if provider() == "docker" else False
-    wanted = stamp.key(files=PROVISIONED)
+    wanted = stamp.key([machine.address6 for machine in cluster.machines if machine.address6], PROVISIONED)
     noted = folder / "provisioned"
     argv = ["vagrant", "up"]
     if not fresh and (not noted.is_file() or noted.read_text().strip() != wanted):

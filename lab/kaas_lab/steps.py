@@ -119,7 +119,7 @@ def heal_database(book: Guestbook) -> Figures:
 
         def back() -> bool:
             pod = book.get("pod", "database-0")
-            return bool(pod["metadata"]["uid"] != uid and book.entries())
+            return bool(pod["metadata"]["uid"] != uid and book.entries() is not None)
 
         eventually(back, POD_HEALED_WITHIN, "the database to be back", 0.2)
         moment = time.monotonic()

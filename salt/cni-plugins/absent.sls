@@ -1,3 +1,6 @@
+include:
+  - cni-plugins.unbridged
+
 cni-plugins-absent:
   kaas_artifact.absent:
     - name: cni-plugins

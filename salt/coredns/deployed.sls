@@ -133,6 +133,11 @@ coredns-deployed:
             labels: {k8s-app: kube-dns, kubernetes.io/cluster-service: 'true', kubernetes.io/name: CoreDNS}
           spec:
             clusterIP: {{ kaas.cluster.network.dns }}
+            {%- if kaas.cluster.network.dual %}
+            clusterIPs: [{{ kaas.cluster.network.dns }}, {{ kaas.cluster.network.dns6 | json }}]
+            ipFamilies: [IPv4, IPv6]
+            ipFamilyPolicy: PreferDualStack
+            {%- endif %}
             selector: {k8s-app: kube-dns}
             ports:
               - {name: dns, port: 53, targetPort: dns, protocol: UDP}

@@ -2,6 +2,11 @@
 # database that it finds by the name `database` (docs/demo.md). Of the two front ends, blue and green, one is live.
 {%- set kaas = pillar.kaas %}
 {%- set greeting = 'Hello from ' ~ kaas.cluster.name %}
+{%- set families %}
+            {%- if kaas.cluster.network.dual %}
+            ipFamilyPolicy: PreferDualStack
+            {%- endif %}
+{%- endset %}
 {%- set fronts = {'blue': 'frontend', 'green': 'frontend-green'} %}
 {%- set live = fronts[kaas.demo.live] %}
 {%- set idle = fronts['green' if kaas.demo.live == 'blue' else 'blue'] %}
@@ -214,6 +219,7 @@ demo-deployed:
           metadata: {name: backend, namespace: demo, labels: {app: backend}}
           spec:
             type: ClusterIP
+            {{- families }}
             selector: {app: backend}
             ports:
               - {name: http, port: 80, targetPort: http, protocol: TCP}
@@ -260,6 +266,7 @@ demo-deployed:
           metadata: {name: frontend, namespace: demo, labels: {app: frontend}}
           spec:
             type: {{ 'LoadBalancer' if kaas.balancer.plugin is defined else 'NodePort' }}
+            {{- families }}
             selector: {app: {{ live }}}
             ports:
               - {name: http, port: 80, targetPort: http, nodePort: 30080, protocol: TCP}

@@ -178,7 +178,7 @@ keys of kube-apiserver:
           --kubelet-client-certificate={{ pki }}/apiserver-kubelet-client.crt \
           --kubelet-client-key={{ pki }}/apiserver-kubelet-client.key \
           --kubelet-preferred-address-types=InternalIP,Hostname \
-          --service-cluster-ip-range={{ kaas.cluster.network.services }} \
+          --service-cluster-ip-range={{ kaas.cluster.networks.services | join(',') }} \
           --service-account-issuer=https://kubernetes.default.svc.{{ kaas.cluster.domain }} \
           --service-account-key-file={{ pki }}/sa.pub \
           --service-account-signing-key-file={{ pki }}/sa.key \

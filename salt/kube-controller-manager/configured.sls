@@ -49,9 +49,9 @@ keys of kube-controller-manager:
           --authorization-kubeconfig=/etc/kubernetes/controller-manager.conf \
           --bind-address=127.0.0.1 \
           --cluster-name={{ kaas.cluster.name }} \
-          --allocate-node-cidrs=true \
-          --cluster-cidr={{ kaas.cluster.network.pods }} \
-          --service-cluster-ip-range={{ kaas.cluster.network.services }} \
+          --allocate-node-cidrs={{ kaas.cluster.network.allocated | lower }} \
+          --cluster-cidr={{ kaas.cluster.networks.pods | join(',') }} \
+          --service-cluster-ip-range={{ kaas.cluster.networks.services | join(',') }} \
           --cluster-signing-cert-file={{ pki }}/csr-signer.crt \
           --cluster-signing-key-file={{ pki }}/csr-signer.key \
           --cluster-signing-duration=720h \

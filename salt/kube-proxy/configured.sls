@@ -3,12 +3,12 @@
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: {{ kaas.cluster.network.proxy }}
-clusterCIDR: {{ kaas.cluster.network.pods }}
+clusterCIDR: {{ kaas.cluster.networks.pods | join(',') | json }}
 hostnameOverride: {{ kaas.node.name }}
 clientConnection: {kubeconfig: /etc/kubernetes/kube-proxy.conf}
 metricsBindAddress: 127.0.0.1:10249
 # By network and not `primary`: NodePorts answer on the API address too, which moves between nodes.
-nodePortAddresses: [{{ kaas.cluster.network.nodes }}]
+nodePortAddresses: {{ kaas.cluster.networks.nodes | json }}
 {% endload %}
 
 /etc/kubernetes/kube-proxy.yaml:

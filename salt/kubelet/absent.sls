@@ -13,3 +13,9 @@ kubelet.service:
 kubelet-absent:
   kaas_artifact.absent:
     - name: kubelet
+
+kubelet-kernel-absent:
+  kaas_network.absent:
+    - chains: [KUBE-KUBELET-CANARY, KUBE-IPTABLES-HINT, KUBE-FIREWALL, KUBE-MARK-DROP]
+    - require:
+      - kaas_service: kubelet.service

@@ -58,7 +58,7 @@ registerWithTaints: {{ kaas.node.taints | json }}
           --config=/etc/kubernetes/kubelet.yaml \
           --kubeconfig=/etc/kubernetes/kubelet.conf \
           --hostname-override={{ kaas.node.name }} \
-          --node-ip={{ kaas.node.address }}
+          --node-ip={{ kaas.node.addresses | join(',') }}
         KillMode=process
         Restart=always
         RestartSec=2

@@ -10,6 +10,7 @@ include:
   - containerd.absent
   - cni-plugins.absent
   - kubectl.absent
+  - helm.absent
   - kube-scheduler.absent
   - kube-controller-manager.absent
   - kube-apiserver.absent
@@ -21,4 +22,11 @@ include:
 {% for path in ['/etc/modules-load.d/kaas.conf', '/etc/sysctl.d/90-kaas.conf'] %}
 {{ path }}:
   file.absent
+{% endfor %}
+
+# What the deployer applies from files.
+{% for name in ['calico', 'cilium', 'gateway-api'] %}
+{{ name }}-files-absent:
+  kaas_artifact.absent:
+    - name: {{ name }}
 {% endfor %}

@@ -15,6 +15,9 @@ include:
   - kube-controller-manager.running
   - kube-scheduler.running
   - kubectl.configured
+{% if 'helm' not in kaas.artifacts %}
+  - helm.absent
+{% endif %}
 {% if kaas.deployer %}
   - rbac.deployed
 {% for sls in kaas.plugins.network %}
@@ -24,7 +27,7 @@ include:
   - cni-plugins.installed
   - containerd.running
   - kubelet.running
-  - kube-proxy.running
+  - kube-proxy.{{ 'absent' if kaas.cluster.network.proxy == 'none' else 'running' }}
 {% for sls in kaas.plugins.undone + kaas.plugins.running %}
   - {{ sls }}
 {% endfor %}

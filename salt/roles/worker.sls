@@ -8,7 +8,7 @@ include:
 {% endif %}
   - containerd.running
   - kubelet.running
-  - kube-proxy.running
+  - kube-proxy.{{ 'absent' if kaas.cluster.network.proxy == 'none' else 'running' }}
 {% for sls in kaas.plugins.undone + kaas.plugins.running %}
   - {{ sls }}
 {% endfor %}

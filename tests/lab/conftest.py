@@ -3,8 +3,8 @@ The lab tests: what a cluster must do, proven on the running lab (docs/testing.m
 
 ``KAAS_TEST_CLUSTERS`` names the clusters ("demo mini split"); ``KAAS_TEST_DOWN=1`` removes each after its tests; ``KAAS_TEST_UP=0`` takes them as
 they run, without ``lab/lab up`` first. A module whose tests need several masters says ``HIGHLY_AVAILABLE = True``, one that needs a single
-node ``HIGHLY_AVAILABLE = False``, one that needs the role loadbalancer ``LOAD_BALANCERS = True``; the others run on every cluster, but for
-those that ``ONLY`` names.
+node ``HIGHLY_AVAILABLE = False``, one that needs the role loadbalancer ``LOAD_BALANCERS = True``, one that is for certain clusters
+``CLUSTERS = {"split"}``; the others run on every cluster, but for those that ``ONLY`` names.
 The numbers in the names of the modules order them: what only looks first, what breaks machines last.
 """
 
@@ -15,13 +15,23 @@ from laboratory import Laboratory, wanted_clusters
 
 # A cluster that is there for its topology runs the modules in which that shows.
 ONLY = {
-    "split": {"test_10_converged", "test_20_nodes", "test_30_permissions", "test_31_cis", "test_66_balancers", "test_93_load_balancers"},
+    "split": {
+        "test_10_converged",
+        "test_20_nodes",
+        "test_30_permissions",
+        "test_31_cis",
+        "test_55_networks",
+        "test_66_balancers",
+        "test_93_load_balancers",
+    },
 }
 
 
 def fits(module, name):
     """Whether the tests of a module are for the cluster of this name."""
     laboratory = Laboratory(name)
+    if name not in getattr(module, "CLUSTERS", {name}):
+        return False
     if name in ONLY and module.__name__ not in ONLY[name]:
         return False
     if getattr(module, "LOAD_BALANCERS", False) and not laboratory.balancers:

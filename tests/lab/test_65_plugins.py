@@ -66,6 +66,10 @@ def test_a_plug_in_comes_and_goes(cluster, name):
     if kind == "sdn" and now == plugin:
         return  # what the cluster runs on all the time; the other networks' cases leave it and come back
     change = {place: {key: None}} if now == plugin else choosing(cluster.spec, place, key, plugin)
+    if PLUGINS[name].get("facts", {}).get("node_networks") == "topology":
+        # Kubernetes never lets go of a node's pod network (docs/networks.md).
+        listed = cluster.get("nodes")["items"]
+        change["nodes"] = {item["metadata"]["name"]: {"pods": item["spec"]["podCIDR"]} for item in listed}
     before = traces(cluster)
     with cluster.edited(change):
         cluster.highstate().assert_fine()

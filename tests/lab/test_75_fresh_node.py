@@ -11,6 +11,11 @@ systemctl list-unit-files --plain --no-legend | grep -E '^(etcd|kube|containerd|
   grep -vE '^((haproxy|keepalived|containerd)\.service +(disabled|masked)|kubepods.*\.slice)'
 find /opt/kaas /etc/kubernetes /etc/etcd /etc/containerd /etc/flannel /etc/cni /var/lib/kubelet/pki /run/flannel ! -type d 2>/dev/null
 find /usr/local/bin -lname '/opt/kaas/*'
+# what networks and proxies have in the kernel
+ip -oneline link show | grep -oE ': (flannel[^:@]*|cni0|veth[^:@]*)'
+ip -4 route show table main proto 75; ip -4 route show table main | grep -E '^10\.24[0-9]\.'
+nft list tables | grep -E 'flannel|kaas|kube-proxy'
+iptables-save | grep -oE '^:(KUBE|CNI|FLANNEL)-.*'
 ps -eo args | grep -E '(/opt/kaas|/usr/local/bin/(kube|flannel|containerd|etcd)|containerd-shim)' | grep -v grep
 true
 """

@@ -22,9 +22,11 @@ LAB = ("demo", "mini", "split")
 SMALLEST = "mini"
 # Choices that no enumeration of the schema lists: {name: what is merged over the smallest topology's cluster}.
 CHOICES = {
+    "mtu": {"network": {"mtu": 1400}},
     "no-addons": {"addons": []},
     "gateway-with-certificate": {"gateway": {"plugin": "traefik", "traefik": {"certificate": "wildcard"}}},
     "gateway-without-gateway": {"gateway": {"plugin": "traefik", "traefik": {"gateway": False}}},
+    "cilium-without-kube-proxy": {"network": {"plugin": "cilium", "proxy": "none"}},
     "no-event-limit": {"admission": {"event_rate_limit": []}},
     "bindings": {
         "rbac": {
@@ -35,6 +37,10 @@ CHOICES = {
         }
     },
 }
+
+
+# What a choice of the schema takes besides itself: {(path, value): what is merged over the cluster}.
+COMPANIONS: dict = {(("network", "proxy"), "none"): {"acknowledge": ["services-have-a-proxy"]}}
 
 
 def topologies():
@@ -94,7 +100,8 @@ def cases():
     for path, values in choices.items():
         for value in values:
             name = f"{SMALLEST}-{'-'.join(path)}-{value}".lower().replace("_", "-")
-            other[name] = kaas_topology.merge(small, overlay(path, value))
+            choice = kaas_topology.merge(overlay(path, value), COMPANIONS.get((path, value), {}))
+            other[name] = kaas_topology.merge(small, choice)
     for name, choice in CHOICES.items():
         other[f"{SMALLEST}-{name}"] = kaas_topology.merge(small, choice)
     return tuple(

@@ -16,7 +16,7 @@ STATES = formula.ROOT / "salt"
 TOPOLOGIES, CHOICES = matrix.cases()
 CASES = {**TOPOLOGIES, **CHOICES}
 # Files that undo something; no highstate has them.
-UNDO = ("absent", "undeployed", "emptied")
+UNDO = ("absent", "undeployed", "emptied", "unbridged")
 # Branches that no node of any topology takes, with the reason.
 UNREACHED: dict[str, str] = {}
 
@@ -139,8 +139,7 @@ def test_highstate_compiles(rendered, case):
 def test_every_artifact_of_a_node_is_installed(rendered, case):
     """What stands in a node's pillar is there for some state: on a master without etcd, etcdctl for the lock of restarts."""
     for kind, chunks in rendered.highstates(case).items():
-        wanted = ("kaas_artifact", "installed")
-        installed = {chunk["name"] for chunk in chunks if (chunk["state"], chunk["fun"]) == wanted}
+        installed = {chunk["name"] for chunk in chunks if (chunk["state"], chunk["fun"]) == ("kaas_artifact", "installed")}
         assert installed == set(rendered.nodes(case)[kind].pillar["kaas"].get("artifacts", {})), kind
 
 

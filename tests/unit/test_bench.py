@@ -17,6 +17,7 @@ from kaas_bench import (  # noqa: E402
     finish,
     flannel_pods,
     kubeadm_config,
+    network,
     node_setup,
     pictures,
     report,
@@ -128,6 +129,12 @@ def test_files_of_rendered_states():
         described.files({"/etc/e": {"file": ["managed", {"source": "salt://x"}]}})
 
 
+def test_folders_of_rendered_states():
+    owner = {"mode": "0700", "user": 65532, "group": 65532}
+    high = {"/var/a": {"file": ["directory", {"makedirs": True}, owner]}, "/etc/b": {"file": ["managed", {"contents": "x"}]}}
+    assert described.folders(high) == {"/var/a": owner}
+
+
 def test_kubeadms_load_balancer_trusts_what_it_cannot_know_yet():
     given = {"haproxy.cfg": "server m1 verify required ca-file /pki/ca.crt inter 1s", "other": "x"}
     assert described.unverified(given) == {"haproxy.cfg": "server m1 verify none inter 1s", "other": "x"}
@@ -190,6 +197,11 @@ def test_node_script(tmp_path):
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
     assert "systemctl start containerd haproxy" in text
     assert "cat > /etc/containerd/config.toml <<'END'\nversion = 3\nEND\n" in text
+    assert "install" not in text
+    owner = {"/var/lib/kaas/demo": {"mode": "0700", "user": 65532, "group": 65532}}
+    script.write_text(node_setup.script(fetched, {}, ["containerd"], owner))
+    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    assert "install --directory --mode=0700 --owner=65532 --group=65532 /var/lib/kaas/demo\n" in script.read_text()
     with pytest.raises(LabError, match="no runc 9"):
         node_setup.downloads(index(), {**VERSIONS, "runc": "9"}, "http://x", "linux-amd64")
 
@@ -289,3 +301,47 @@ def test_report_of_a_part():
     part = {"conditions": results()["conditions"], "bringup": results()["bringup"][:1]}
     text = report.markdown(part)
     assert "KaaS / kubeadm" not in text and "No-op" not in text
+
+
+# -- network -------------------------------------------------------------------------------------------------------
+
+
+def running(name, node, address, **spec):
+    meta = {"name": name, "namespace": "demo"}
+    return {"metadata": meta, "spec": {"nodeName": node, **spec}, "status": {"phase": "Running", "podIP": address}}
+
+
+def test_two_pods_of_different_nodes_are_measured():
+    leaving = running("d", "w3", "10.0.0.4")
+    leaving["metadata"]["deletionTimestamp"] = "now"
+    waiting = {**running("e", "w4", "10.0.0.5"), "status": {"phase": "Pending"}}
+    items = [running("a", "w1", "10.0.0.1", hostNetwork=True), leaving, waiting, running("b", "w1", "10.0.0.2")]
+    with pytest.raises(LabError, match="fewer than two nodes"):
+        network.plan({"items": items})
+    found = network.plan({"items": [*items, running("f", "w1", "10.0.0.6"), running("c", "w2", "10.0.0.3")]})
+    assert [(one["name"], one["node"], one["address"]) for one in found] == [("b", "w1", "10.0.0.2"), ("c", "w2", "10.0.0.3")]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "text"),
+    [
+        ({}, "flannel vxlan"),
+        ({"plugin": "flannel", "flannel": {"backend": "host-gw"}}, "flannel host-gw"),
+        ({"plugin": "routes"}, "routes"),
+    ],
+)
+def test_the_network_has_a_name(chosen, text):
+    assert network.name({"network": chosen}) == text
+
+
+def test_what_iperf3_says():
+    assert network.received({"end": {"sum_received": {"bits_per_second": 2.74e9}}}) == 2.74
+    with pytest.raises(LabError, match="iperf3: unable to connect"):
+        network.received({"error": "unable to connect"})
+
+
+def test_throughput_in_the_report():
+    gbits = {"nodes": [10.0, 12.0, 11.0], "pods": [5.0, 5.5, 6.0]}
+    found = {"plugin": "routes", "nodes": ["w1", "w2"], "mtu": {"nodes": 1500, "pods": 1450}, "gbits": gbits}
+    text = "\n".join(report._network(found))
+    assert "| routes | 1500 / 1450 | 11.00 (10.00–12.00) | 5.50 (5.00–6.00) | 0.50 (0.42–0.60) |" in text

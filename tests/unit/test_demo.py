@@ -161,6 +161,12 @@ def test_available_says_what_is_missing():
         Answers({("deployment", "a"): deployment(2, 2, generation=0)}).available("a")
 
 
+def test_an_empty_guestbook_is_complete(monkeypatch):
+    book = Answers({("deployment", name): deployment(2, 2) for name in ("backend", "frontend", "frontend-green")})
+    monkeypatch.setattr(book, "entries", list)
+    book.complete(timeout=0)
+
+
 @pytest.mark.parametrize(("app", "colour"), [("frontend", "blue"), ("frontend-green", "green")])
 def test_live_is_what_the_service_selects(app, colour):
     assert Answers({"service": {"spec": {"selector": {"app": app}}}}).live() == colour

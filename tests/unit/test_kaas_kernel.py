@@ -25,3 +25,21 @@ def test_load(played):
     played("modprobe")
     assert kaas_kernel.load("no_such_module") is None
     assert played.calls()[-1] == "modprobe no_such_module"
+
+
+@pytest.mark.parametrize(
+    ("found", "version", "older"),
+    [
+        ("5.9.16", "5.10", True),
+        ("5.10.0-8-amd64", "5.10", False),
+        ("5.10", "5.10.3", True),
+        ("6.1.0-18-amd64", "5.10", False),
+        ("4.19", "5", True),
+    ],
+)
+def test_versions_are_numbers(found, version, older):
+    assert kaas_kernel.older(found, version) is older
+
+
+def test_the_running_kernel():
+    assert kaas_kernel.older(kaas_kernel.release(), "3.0") is False

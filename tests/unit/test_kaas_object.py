@@ -279,6 +279,26 @@ def test_node_plan_of_a_node_that_is_as_described():
     assert plan["apply"]["metadata"] == {"name": "m1", "uid": "u1", "labels": {"b": "1"}, "annotations": {}}
 
 
+@pytest.mark.parametrize(
+    ("spec", "wanted", "pods", "problem"),
+    [
+        ({}, [], None, None),
+        ({"podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24"]}, [], None, None),
+        ({}, ["10.244.1.0/24"], {"podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24"]}, None),
+        ({"podCIDRs": ["10.244.1.0/24"]}, ["10.244.1.0/24"], None, None),
+        ({"podCIDR": "10.244.1.0/24"}, ["10.244.1.0/24"], None, None),
+        ({"podCIDRs": ["10.244.1.0/24"]}, ["10.244.2.0/24"], None, "write `pods: 10.244.1.0/24` into nodes.m1"),
+        ({"podCIDRs": ["10.244.1.0/24", "fd00:1::/64"]}, ["10.244.1.0/24"], None, "`pods: [10.244.1.0/24, fd00:1::/64]`"),
+    ],
+)
+def test_pod_networks_of_a_node_are_written_once(spec, wanted, pods, problem):
+    node = {"metadata": {"name": "m1", "uid": "u1"}, "spec": spec}
+    plan = manifest.node_plan(node, {"pods": wanted}, "kaas-node")
+    assert plan["pods"] == pods
+    assert plan["changed"] == (["spec.podCIDRs"] if pods else [])
+    assert (problem or "") in (plan["problem"] or "") and bool(problem) is bool(plan["problem"])
+
+
 # -- the states, through Salt's loader ----------------------------------------------------------------------------
 
 

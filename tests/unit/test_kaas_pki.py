@@ -32,10 +32,11 @@ def topology(**changes):
         "domain": "cluster.local",
         "ca": "ca",
         "api": {"address": "172.28.0.100", "port": 8443, "vip": True},
-        "network": {"services": "10.96.0.0/16"},
+        "networks": {"services": ["10.96.0.0/16"]},
         "purposes": formula.plugin("sdn", "flannel")["certificates"],
         "nodes": {
-            name: {"id": f"{name}.demo", "address": address, "roles": roles} for name, (address, roles) in nodes.items()
+            name: {"id": f"{name}.demo", "address": address, "addresses": [address], "roles": roles}
+            for name, (address, roles) in nodes.items()
         },
         **changes,
     }
@@ -139,7 +140,7 @@ def test_names_of_the_apiserver_cover_every_way_to_it():
         pytest.param({"api": {"address": "api.example.org"}}, "api.example.org", None, id="balancer by name"),
         pytest.param({"api": {}}, None, None, id="no address of its own"),
         pytest.param(
-            {"network": {"services": "10.96.0.0/16,fd00:96::/112"}}, None, "fd00:96::1", id="dual"
+            {"networks": {"services": ["10.96.0.0/16", "fd00:96::/112"]}}, None, "fd00:96::1", id="dual"
         ),
     ],
 )
@@ -147,6 +148,12 @@ def test_names_of_the_apiserver_in_other_topologies(changes, dns, ip):
     policy = kaas_pki.policies(topology(**changes), "m1")["apiserver"]
     assert dns is None or dns in policy["dns"]
     assert ip is None or ip in policy["ip"]
+
+
+def test_a_kubelet_is_known_by_all_addresses_of_its_node():
+    both = topology()
+    both["nodes"]["w1"]["addresses"] = ["172.28.0.21", "fd00:28::21"]
+    assert kaas_pki.policies(both, "w1")["kubelet"]["ip"] == ["172.28.0.21", "fd00:28::21"]
 
 
 def test_life_time_comes_from_the_cluster_file():

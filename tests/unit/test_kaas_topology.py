@@ -146,7 +146,7 @@ CONTROL_PLANE = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", 
     [
         ("demo", "w1", KUBELET),
         ("demo", "m1", KUBELET | CONTROL_PLANE | {"etcd"}),
-        ("mini", "n1", KUBELET | CONTROL_PLANE | {"etcd"}),
+        ("mini", "n1", KUBELET | CONTROL_PLANE | {"etcd", "gateway-api"}),
     ],
 )
 def test_a_node_installs_what_its_roles_run(name, node, components):
@@ -226,6 +226,136 @@ def test_nodes_without_a_kubelet(node, artifacts):
     deployer = kaas_topology.derive(wanted, "m1", TABLE, source)
     assert list(deployer["nodes"]) == ["m1", "m2", "m3", "w1", "w2"]
 
+
+SOURCES = {
+    "published": {"url": "https://x/published", "checksum": "https://x/SHA256SUMS"},
+    "indexed": {"url": "https://x/indexed", "sha256": "a" * 64},
+    "bare": {"url": "https://x/bare"},
+}
+
+
+@pytest.mark.parametrize(
+    ("artifact", "own", "expected"),
+    [
+        ("published", {}, {"checksum": "https://x/SHA256SUMS"}),
+        ("published", {"published": {"file": "b" * 64}}, {"sha256": "b" * 64}),
+        ("published", {"published": {"other": "b" * 64}}, {"checksum": "https://x/SHA256SUMS"}),
+        ("indexed", {"indexed": {"file": "b" * 64}}, {"sha256": "b" * 64}),
+        ("bare", {"bare": {"file": "b" * 64}}, {"sha256": "b" * 64}),
+    ],
+)
+def test_the_cluster_files_checksum_goes_before_others(artifact, own, expected):
+    found = kaas_topology.verified(lambda artifact, version, name: SOURCES[artifact], own)(artifact, "1", "file")
+    assert found == {"url": f"https://x/{artifact}", **expected}
+
+
+def test_a_file_that_nobody_vouches_for_is_refused():
+    with pytest.raises(ValueError, match=r"https://x/bare has no published checksum.*artifacts.sha256.bare as 'file'"):
+        kaas_topology.verified(lambda artifact, version, name: SOURCES[artifact], {})("bare", "1", "file")
+
+
+@pytest.mark.parametrize(("plugin", "expected"), [("calico", ["bridge", "firewall"]), ("cilium", kaas_topology.CNI_PLUGINS)])
+def test_what_a_network_brings_itself_is_not_installed(plugin, expected):
+    wanted = cluster("demo")
+    wanted["plugins"]["sdn"]["name"] = plugin
+    assert kaas_topology.node_artifacts(wanted, "w1")["cni-plugins"] == sorted(expected)
+
+
+def test_networks_that_share_their_pods_have_one_configuration():
+    found = kaas_topology.conflists(cluster("demo"))
+    assert found["flannel"] == found["routes"] and len({found["flannel"], found["calico"], found["cilium"]}) == 3
+
+
+# -- the network ---------------------------------------------------------------------------------------------------
+
+
+def routed(**over):
+    return cluster("demo", network=kaas_topology.merge({"plugin": "routes"}, over))
+
+
+def test_pod_networks_follow_from_addresses():
+    """They stay when other nodes come and go; a node may name its own; machines without pods have none."""
+    wanted = routed()
+    wanted["nodes"]["w1"]["pods"] = "10.244.1.0/24"
+    wanted["nodes"]["l1"] = {"address": "172.28.0.31", "roles": ["loadbalancer"]}
+    found = kaas_topology.decided_pod_networks(wanted)
+    assert found == {
+        "m1": ["10.244.11.0/24"],
+        "m2": ["10.244.12.0/24"],
+        "m3": ["10.244.13.0/24"],
+        "w1": ["10.244.1.0/24"],
+        "w2": ["10.244.22.0/24"],
+    }
+    assert kaas_topology.routes(wanted, "w2") == {
+        "10.244.11.0/24": "172.28.0.11",
+        "10.244.12.0/24": "172.28.0.12",
+        "10.244.13.0/24": "172.28.0.13",
+        "10.244.1.0/24": "172.28.0.21",
+    }
+    del wanted["nodes"]["m2"]
+    assert kaas_topology.decided_pod_networks(wanted)["m3"] == ["10.244.13.0/24"]
+
+
+def test_routes_of_both_address_families():
+    pair = {"nodes": ["172.28.0.0/24", "fd00:28::/64"], "pods": ["10.244.0.0/16", "fd00:10:244::/56"]}
+    wanted = routed(**pair, services=["10.96.0.0/16", "fd00:10:96::/112"])
+    for number, node in enumerate(wanted["nodes"].values()):
+        node["address6"] = f"fd00:28::{number}"
+    assert kaas_topology.pod_networks(wanted, "m1") == ["10.244.11.0/24", "fd00:10:244:b::/64"]
+    assert kaas_topology.routes(wanted, "w1")["fd00:10:244:b::/64"] == "fd00:28::0"
+
+
+def test_kubernetes_gives_nodes_their_networks_with_flannel():
+    wanted = cluster("demo")
+    assert kaas_topology.decided_pod_networks(wanted) == {} == kaas_topology.routes(wanted, "m1")
+    assert kaas_topology.network(wanted)["allocated"] is True
+    assert kaas_topology.network(routed())["allocated"] is False
+
+
+@pytest.mark.parametrize(
+    ("network", "overhead", "mtu"),
+    [
+        ({}, 50, 1450),
+        ({"flannel": {"backend": "host-gw"}}, 0, 1500),
+        ({"flannel": {"backend": "wireguard"}}, 80, 1420),
+        ({"plugin": "routes"}, 0, 1500),
+    ],
+)
+def test_pods_have_the_mtu_that_the_network_leaves(network, overhead, mtu):
+    wanted = cluster("demo", network={**network, "mtu": 1500})
+    assert kaas_topology.by_backend(wanted, "overhead", 0) == overhead
+    assert kaas_topology.network(wanted)["pod_mtu"] == mtu
+    # Without it, the machines' interfaces decide.
+    assert kaas_topology.pod_mtu(cluster("demo", network=network)) is None
+
+
+@pytest.mark.parametrize(
+    ("network", "more"),
+    [
+        ({}, {"network.flannel.backend: vxlan": ["vxlan"]}),
+        ({"flannel": {"backend": "host-gw"}}, {}),
+        ({"flannel": {"backend": "wireguard"}}, {"network.flannel.backend: wireguard": ["wireguard"]}),
+        ({"plugin": "routes", "proxy": "ipvs"}, {"network.proxy: ipvs": ["ip_vs"]}),
+    ],
+)
+def test_what_the_kernel_must_have(network, more):
+    wanted = cluster("split", network=network)
+    assert kaas_topology.kernel(wanted, "w1") == {"containers": ["overlay", "br_netfilter"], **more}
+    assert kaas_topology.kernel(wanted, "e1") == {}
+
+
+def test_a_plug_in_without_back_ends_names_itself():
+    wanted = routed()
+    wanted["plugins"]["sdn"]["known"]["routes"]["facts"]["kernel"] = ["bridge"]
+    assert kaas_topology.kernel(wanted, "w1")["network.plugin: routes"] == ["bridge"]
+
+
+def test_a_cluster_without_kube_proxy_has_nothing_of_it():
+    wanted = cluster("demo", network={"proxy": "none"})
+    assert "kube-proxy" in kaas_topology.node_artifacts(cluster("demo"), "w1")
+    assert "kube-proxy" not in kaas_topology.node_artifacts(wanted, "w1")
+    assert "kube-proxy" not in kaas_topology.kubeconfigs(wanted, "w1")
+    assert kaas_topology.topology(wanted)["unused"] == ["kube-proxy"]
 
 # --- the demo -------------------------------------------------------------------------------------------------------
 

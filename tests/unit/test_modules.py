@@ -105,7 +105,7 @@ def test_status_of_certificates(tmp_path):
         "domain": "cluster.local",
         "ca": "ca",
         "api": {"address": "172.28.0.11", "port": 6443, "vip": False},
-        "network": {"services": "10.96.0.0/16"},
+        "networks": {"services": ["10.96.0.0/16"]},
         "nodes": {"m1": {"id": "m1.demo", "address": "172.28.0.11", "roles": ["etcd"]}},
     }
     policies = kaas_pki.policies(cluster, "m1")

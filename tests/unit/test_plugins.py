@@ -84,7 +84,7 @@ def test_certificates_name_the_plug_in_and_no_more(name):
 # -- which states a node includes ----------------------------------------------------------------------------------
 
 KNOWN = {
-    "one": {"states": {"running": ["worker"], "deployed": ["deployer"], "available": ["deployer"]}},
+    "one": {"states": {"running": ["worker"], "deployed": ["deployer"], "available": ["deployer"]}, "facts": {"bridge": True}},
     "two": {"states": {"running": ["kubelet"]}},
     "three": {"states": {"deployed": ["deployer"]}},
 }
@@ -98,7 +98,9 @@ NODES = {"m1": {"roles": ["master"]}, "m2": {"roles": ["master"]}, "w1": {"roles
         ("sdn", "one", "m2", {"undone": ["sdn.two.absent"]}),
         ("sdn", "one", "w1", {"running": ["sdn.one.running"], "undone": ["sdn.two.absent"]}),
         ("sdn", "one", "e1", {}),
-        ("sdn", "two", "w1", {"running": ["sdn.two.running"], "undone": ["sdn.one.absent"]}),
+        # The bridge that networks share goes with the last of them.
+        ("sdn", "two", "w1", {"running": ["sdn.two.running"], "undone": ["sdn.one.absent", "cni-plugins.unbridged"]}),
+        ("sdn", "two", "e1", {}),
         ("balancers", "three", "m1", {"deployed": ["balancers.three.deployed"], "undone": ["balancers.one.undeployed", "balancers.two.absent"]}),
         ("balancers", None, "m1", {"undone": ["balancers.one.undeployed", "balancers.two.absent", "balancers.three.undeployed"]}),
         ("balancers", None, "w1", {"undone": ["balancers.one.absent", "balancers.two.absent"]}),

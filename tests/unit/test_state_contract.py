@@ -143,6 +143,21 @@ def kernel(world, fails):
     return {"modules": ["overlay"]}
 
 
+def old_kernel(world, fails):
+    world.tools["kaas_kernel.release"] = lambda: "5.4.0-1-amd64" if fails else "6.1.0"
+    return {"version": "5.10", "reason": "network.plugin: cilium"}
+
+
+def foreign_pods(world, fails):
+    folder = world.root / "net.d"
+    folder.mkdir()
+    (folder / "10-kaas.conflist").write_text("{}")
+    world.tools["kaas_cri.usable"] = lambda: True
+    world.tools["kaas_cri.networked"] = lambda: ["demo/web"] if fails else []
+    conflists = {"flannel": "10-kaas.conflist", "cilium": "05-cilium.conflist"}
+    return {"chosen": "cilium", "conflists": conflists, "folder": str(folder)}
+
+
 def objects(world, fails, **arguments):
     world.server.api.ready = not fails
     return {"kubeconfig": world.server.kubeconfig, "timeout": 0, **arguments}
@@ -230,6 +245,33 @@ def pods(world, fails):
     return {}
 
 
+def machine(world, fails, found=(), **kernel):
+    """A kernel with a network: ``kernel`` is what functions of kaas_network answer; the one named ``found`` fails."""
+    for name, answer in {"tables": [], "routes": [], "links": [], "chains": [], "routes_over": [], **kernel}.items():
+        world.tools[f"kaas_network.{name}"] = lambda *_args, answer=answer: answer
+    for name in ("set_route", "delete_route", "delete_link", "delete_chains", "delete_tables", "load"):
+        world.tools[f"kaas_network.{name}"] = world.act(name)
+    if fails:
+        for name in found:
+            world.tools[f"kaas_network.{name}"] = world.fail(RuntimeError(f"{name}: Operation not permitted"))
+
+
+def network_fits(world, fails):
+    machine(world, False, underlay=("eth1", 1400 if fails else 1500), pod_networks=[])
+    return {"node": "m1", "address": "10.0.0.1", "mtu": 1500}
+
+
+def network_routes(world, fails):
+    machine(world, fails, ["set_route"])
+    return {"routes": {"10.244.2.0/24": "10.0.0.2"}, "protocol": "75", "networks": ["10.244.0.0/16"]}
+
+
+def network_absent(world, fails):
+    route = {"to": "10.244.2.0/24", "via": "10.0.0.2", "dev": "eth1", "protocol": "75", "family": 4}
+    machine(world, fails, ["delete_link"], links=["cni0"], tables=["ip x"], chains=["iptables nat X"], routes=[route])
+    return {"links": ["cni0"], "tables": ["ip x"], "chains": ["X"], "protocols": ["75"]}
+
+
 def unit(world, fails, **properties):
     world.tools.update(
         {
@@ -254,18 +296,23 @@ CASES = {
     "kaas_file.joined": (joined, "/none", "must come first"),
     "kaas_formula.current": (formula_current, "synced modules", "run it again"),
     "kaas_kernel.modules": (kernel, "modprobe overlay", "boot the kernel that is installed"),
+    "kaas_kernel.at_least": (old_kernel, "network.plugin: cilium", "boot a newer kernel"),
+    "kaas_network.fits": (network_fits, "eth1 has an MTU of 1400", "write network.mtu: 1400"),
+    "kaas_network.routes": (network_routes, "set_route: Operation not permitted", "on one link"),
+    "kaas_network.absent": (network_absent, "delete_link: Operation not permitted", "apply this again"),
     "kaas_object.applied": (object_applied, "https://127.0.0.1", "kube-apiserver.service"),
     "kaas_object.absent": (object_absent, "https://127.0.0.1", "kube-apiserver.service"),
     "kaas_object.ready": (object_ready, "https://127.0.0.1", "kube-apiserver.service"),
     "kaas_object.node_labels": (node_labels, "https://127.0.0.1", "kube-apiserver.service"),
     "kaas_pki.certificates": (certificates, "CA minion ca", "test.ping|is the key of minion ca accepted"),
     "kaas_pki.owned": (owned, "nobody-at-all", "node.accounts must come first"),
+    "kaas_pods.of_network": (foreign_pods, "demo/web", "containerd.emptied"),
     "kaas_pods.absent": (pods, "pods of this node", "crictl pods"),
     "kaas_service.running": (unit, "x.service", "address already in use"),
     "kaas_service.dead": (functools.partial(unit, ActiveState="active"), "x.service", "address already in use"),
 }
 # What has nothing to predict in these worlds: it looks, or keeps Salt's own modules fresh, which is no change of the node.
-NO_CHANGE = {"kaas_formula.current", "kaas_object.ready"}
+NO_CHANGE = {"kaas_formula.current", "kaas_kernel.at_least", "kaas_network.fits", "kaas_object.ready", "kaas_pods.of_network"}
 
 
 @pytest.fixture(scope="module")

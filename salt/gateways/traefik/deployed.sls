@@ -123,6 +123,9 @@ traefik-deployed:
                       - --entrypoints.{{ name }}.transport.lifecycle.requestacceptgracetimeout=10s
                       - --entrypoints.{{ name }}.transport.lifecycle.gracetimeout=30s
 {%- endfor %}
+                      # X_Forwarded_For would be taken for X-Forwarded-For behind it: dropped, as nginx does.
+                      - --entrypoints.web.http.aliasheadersstrategy=delete
+                      - --entrypoints.websecure.http.aliasheadersstrategy=delete
                       - --providers.kubernetesingress=true
                       - --providers.kubernetesingress.ingressclass=traefik
                       - --providers.kubernetesingress.strictprefixmatching=true

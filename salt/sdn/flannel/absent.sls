@@ -24,3 +24,12 @@ flanneld.service:
 flannel-absent:
   kaas_artifact.absent:
     - name: flannel
+
+# Routes stay for the moment: the network that follows has its own put in their place.
+flannel-kernel-absent:
+  kaas_network.absent:
+    - links: ['flannel*']
+    - tables: [ip flannel-ipv4, ip6 flannel-ipv6]
+    - chains: [FLANNEL-]
+    - require:
+      - kaas_service: flanneld.service

@@ -1,12 +1,22 @@
+{% from 'cni-plugins/bridge.jinja' import conflist %}
 {% set kaas = pillar.kaas %}
+{% set network = kaas.cluster.network %}
+{% set dual = network.dual %}
+{% set subnets = ['${FLANNEL_SUBNET%.*}.0/${FLANNEL_SUBNET#*/}', '${FLANNEL_IPV6_SUBNET%::1/*}::/${FLANNEL_IPV6_SUBNET#*/}'] %}
+{% set networks = ['$FLANNEL_NETWORK', '$FLANNEL_IPV6_NETWORK'] %}
+{% set families = kaas.cluster.networks.pods | length %}
 /etc/flannel/net-conf.json:
   file.serialize:
     - serializer: json
     - makedirs: True
     - dataset:
         Network: {{ kaas.cluster.network.pods }}
+        {%- if dual %}
+        EnableIPv6: true
+        IPv6Network: {{ kaas.cluster.networks.pods[1] | json }}
+        {%- endif %}
         EnableNFTables: true
-        Backend: {Type: {{ kaas.cluster.network.flannel.backend }}}
+        Backend: {{ dict({'Type': network.flannel.backend}, **({'MTU': network.mtu} if network.mtu else {})) | json }}
 
 /etc/kubernetes/flannel.conf:
   file.serialize:
@@ -36,6 +46,9 @@ flannel-packages:
           --kubeconfig-file=/etc/kubernetes/flannel.conf \
           --net-config-path=/etc/flannel/net-conf.json \
           --iface={{ kaas.node.address }} \
+          {%- if dual %}
+          --public-ipv6={{ kaas.node.addresses[1] }} \
+          {%- endif %}
           --ip-masq \
           --healthz-ip=127.0.0.1 \
           --healthz-port=8471
@@ -82,15 +95,10 @@ flannel-packages:
         . /run/flannel/subnet.env
         mkdir -p /etc/cni/net.d
         cat > /run/flannel/conflist <<EOF
-        {"cniVersion": "1.0.0", "name": "cbr0", "plugins": [
-          {"type": "bridge", "bridge": "cni0", "mtu": $FLANNEL_MTU, "isGateway": true, "isDefaultGateway": true, "hairpinMode": true, "ipMasq": false,
-           "ipam": {"type": "host-local", "dataDir": "/run/cni/networks",
-                    "ranges": [[{"subnet": "${FLANNEL_SUBNET%.*}.0/${FLANNEL_SUBNET#*/}"}]],
-                    "routes": [{"dst": "$FLANNEL_NETWORK"}]}},
-          {"type": "portmap", "capabilities": {"portMappings": true}}]}
+        {{ conflist(network.pod_mtu or '$FLANNEL_MTU', subnets[:families], networks[:families]) | indent(8) }}
         EOF
-        cmp -s /run/flannel/conflist /etc/cni/net.d/10-flannel.conflist || cp /run/flannel/conflist /etc/cni/net.d/10-flannel.conflist
-        chmod 0600 /etc/cni/net.d/10-flannel.conflist
+        cmp -s /run/flannel/conflist /etc/cni/net.d/10-kaas.conflist || cp /run/flannel/conflist /etc/cni/net.d/10-kaas.conflist
+        chmod 0600 /etc/cni/net.d/10-kaas.conflist
 
 /etc/systemd/system/flannel-cni.service:
   file.managed:

@@ -16,6 +16,8 @@ flanneld.service:
       - /usr/local/bin/flanneld
       - /etc/systemd/system/flanneld.service
       - /etc/flannel/net-conf.json
+      # Written anew, a lease has its configuration made by this.
+      - /usr/local/libexec/kaas-flannel-cni
       - /etc/kubernetes/flannel.conf
       - /etc/kubernetes/pki/ca.crt
       - /etc/kubernetes/pki/flannel.crt
@@ -32,3 +34,18 @@ flanneld.service:
     - watch:
       - sls: sdn.flannel.installed
       - sls: sdn.flannel.configured
+
+# What the other back ends made, when the routes have left it: a node has a route to another as soon as both have changed.
+flannel-running:
+  kaas_network.absent:
+    - links: {{ {'vxlan': ['flannel-wg*'], 'wireguard': ['flannel.1', 'flannel-v6.1']}.get(
+        pillar.kaas.cluster.network.flannel.backend, ['flannel*']) | json }}
+    - idle: 30
+    - require:
+      - kaas_service: flanneld.service
+
+# Its name in former versions, read before the new one.
+/etc/cni/net.d/10-flannel.conflist:
+  file.absent:
+    - require:
+      - kaas_network: flannel-running

@@ -20,6 +20,11 @@ cluster:
     dns: 10.96.0.10
     plugin: flannel
     flannel: {backend: vxlan}
+    calico: {backend: vxlan, block_size: 26, values: {}}
+    cilium: {backend: vxlan, values: {}}
+    routes: {}
+    mtu: 1500
+    policies: optional
     proxy: nftables
   balancer:
     plugin: metallb

@@ -1,0 +1,3 @@
+helm-absent:
+  kaas_artifact.absent:
+    - name: helm
