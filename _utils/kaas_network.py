@@ -1,15 +1,18 @@
 """The network of a machine as its kernel has it: interfaces, routes, nftables tables, iptables chains.
 
-Read and changed by the programs ip, nft, iptables-save and iptables-restore; one that is not installed has made nothing.
+Read and changed by the programs ip, nft, iptables-save and iptables-restore; one that is not installed has made
+nothing.
 """
 
 import contextlib
 import fnmatch
 import ipaddress
+import itertools
 import json
 import os
 import shutil
 import subprocess
+from typing import Any
 
 FAMILIES = {4: "-4", 6: "-6"}
 IPTABLES = {4: "iptables", 6: "ip6tables"}
@@ -35,7 +38,10 @@ def _json(argv):
 def interfaces():
     """Return ``{name: {"mtu": bytes, "addresses": [address, ...]}}``."""
     return {
-        one["ifname"]: {"mtu": one["mtu"], "addresses": [where["local"] for where in one["addr_info"] if "local" in where]}
+        one["ifname"]: {
+            "mtu": one["mtu"],
+            "addresses": [where["local"] for where in one["addr_info"] if "local" in where],
+        }
         for one in _json(["ip", "-json", "address", "show"])
         if "ifname" in one
     }
@@ -64,14 +70,14 @@ def routes(networks=(), protocols=()):
     ``[{"to": network, "via": gateway or None, "dev": interface, "protocol": name or number as text, "family": 4 or 6}]``.
     Those that the kernel keeps for an interface's own addresses are left out.
     """
-    inside = [ipaddress.ip_network(one) for one in networks]
+    inside: list[Any] = [ipaddress.ip_network(one) for one in networks]
     found = []
     for family, option in FAMILIES.items():
         for route in _json(["ip", "-json", option, "route", "show", "table", "main"]):
             protocol = str(route.get("protocol", ""))
             if protocol == "kernel" or route["dst"] == "default" or "dev" not in route:
                 continue
-            to = ipaddress.ip_network(route["dst"])
+            to: Any = ipaddress.ip_network(route["dst"])
             if protocol in protocols or any(to.version == net.version and to.subnet_of(net) for net in inside):
                 via = route.get("gateway")
                 found.append({"to": str(to), "via": via, "dev": route["dev"], "protocol": protocol, "family": family})
@@ -130,9 +136,11 @@ def load(path):
 
 
 def without_chains(saved, prefixes):
-    """Return ``(chains, script)``: the chains of ``iptables-save`` output whose names begin with one of ``prefixes``, as
-    ``["nat KUBE-SERVICES"]``, and the ``iptables-restore --noflush`` script that removes them and the rules that lead there."""
-    chains, script, table, part = [], [], "", {"flush": [], "delete": [], "remove": []}
+    """Return ``(chains, script)`` for ``iptables-save`` output: the chains whose names begin with one of ``prefixes``, as
+    ``["nat KUBE-SERVICES"]``, and the ``iptables-restore --noflush`` script that removes them and what leads there.
+    """
+    chains, script, table = [], [], ""
+    part: dict[str, list[str]] = {"flush": [], "delete": [], "remove": []}
     for line in saved.splitlines():
         if line.startswith("*"):
             table, part = line[1:], {"flush": [], "delete": [], "remove": []}
@@ -143,7 +151,7 @@ def without_chains(saved, prefixes):
             part["remove"].append(f"-X {name}")
         elif line.startswith("-A "):
             words = line.split()
-            targets = [after for word, after in zip(words, words[1:], strict=False) if word in ("-j", "-g")]
+            targets = [after for word, after in itertools.pairwise(words) if word in ("-j", "-g")]
             if targets and targets[0].startswith(tuple(prefixes)) and not words[1].startswith(tuple(prefixes)):
                 part["delete"].append(f"-D {line[3:]}")
         elif line == "COMMIT" and part["flush"]:

@@ -121,7 +121,7 @@ def test_what_went_meanwhile_is_gone_and_what_did_not_is_told(played):
     played("ip", f"case \"$*\" in *address*) echo '{there}';; -json*-4*) echo '{routes}';; -json*) echo '[]';; *) echo busy >&2; exit 2;; esac")
     with pytest.raises(RuntimeError, match="ip link delete cni0: busy"):
         kaas_network.delete_link("cni0")
-    with pytest.raises(RuntimeError, match="route delete 10.244.2.0/24 dev eth1: busy"):
+    with pytest.raises(RuntimeError, match=r"route delete 10\.244\.2\.0/24 dev eth1: busy"):
         kaas_network.delete_route(route)
 
 
