@@ -30,15 +30,18 @@ def fits(name, node, address, mtu=None, pods=(), conflist=CONFLIST):
     have = __utils__["kaas_network.pod_networks"](conflist)
     problems = []
     if interface is None:
-        problems.append(f"no interface has the address {address}: correct nodes.{node}.address, or the machine's network")
+        problems.append(
+            f"no interface has the address {address}: correct nodes.{node}.address, or the machine"
+        )
     elif mtu and found < mtu:
         problems.append(
-            f"{interface} has an MTU of {found}, network.mtu is {mtu}: raise the interface's, or write network.mtu: {found}"
+            f"{interface} has an MTU of {found}, network.mtu is {mtu}: raise it there, or write network.mtu: {found}"
         )
     if pods and have and sorted(have) != sorted(pods):
         text = have[0] if len(have) == 1 else f"[{', '.join(have)}]"
         problems.append(
-            f"its pods are in {', '.join(have)}, the cluster file has {', '.join(pods)}: write `pods: {text}` into nodes.{node}"
+            f"its pods are in {', '.join(have)}, the cluster file has {', '.join(pods)}: "
+            f"write `pods: {text}` into nodes.{node}"
         )
     if problems:
         ret.update(result=False, comment="\n".join(f"{node}: {problem}" for problem in problems))
@@ -47,7 +50,7 @@ def fits(name, node, address, mtu=None, pods=(), conflist=CONFLIST):
 
 def routes(name, routes, protocol, networks, table=None, ruleset=None):
     """
-    The routes to other nodes' pods are these, and the nftables rules are loaded; no other route leads into the pod networks.
+    The routes to other nodes' pods are these, and no others lead into the pod networks; the nftables rules are loaded.
 
     name
         Any text.

@@ -44,7 +44,10 @@ def measure(cluster: Cluster, runs: int) -> dict[str, Any]:
         raise LabError("iperf3 is missing on this host: apt-get install iperf3")
     one, other = plan(kube.query(cluster, "get", "pods", "--all-namespaces"))
     ends = {
-        "nodes": [(_machine_namespace(cluster, pod["node"]), str(cluster.machine(pod["node"]).address)) for pod in (one, other)],
+        "nodes": [
+            (_machine_namespace(cluster, pod["node"]), str(cluster.machine(pod["node"]).address))
+            for pod in (one, other)
+        ],
         "pods": [(_pod_namespace(cluster, pod), pod["address"]) for pod in (one, other)],
     }
     gbits: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -74,7 +77,18 @@ def received(report: dict[str, Any]) -> float:
 def _transfer(client: tuple[str, str], server: tuple[str, str]) -> float:
     inside = ["nsenter", f"--net={server[0]}", "iperf3", "--server", "--one-off", "--daemon", "--bind", server[1]]
     run([*inside, "--port", PORT], timeout=20)
-    argv = ["nsenter", f"--net={client[0]}", "iperf3", "--client", server[1], "--port", PORT, "--time", str(SECONDS), "--json"]
+    argv = [
+        "nsenter",
+        f"--net={client[0]}",
+        "iperf3",
+        "--client",
+        server[1],
+        "--port",
+        PORT,
+        "--time",
+        str(SECONDS),
+        "--json",
+    ]
     deadline = time.monotonic() + 10
     while True:
         done = run(argv, check=False, timeout=SECONDS + 30)
@@ -86,11 +100,15 @@ def _transfer(client: tuple[str, str], server: tuple[str, str]) -> float:
 
 def _mtu(namespace: str, address: str) -> int:
     listed = run(["nsenter", f"--net={namespace}", "ip", "-json", "address", "show"], timeout=20).stdout
-    return next(int(one["mtu"]) for one in json.loads(listed) if address in [where["local"] for where in one["addr_info"]])
+    return next(
+        int(one["mtu"]) for one in json.loads(listed) if address in [where["local"] for where in one["addr_info"]]
+    )
 
 
 def _pid(cluster: Cluster, machine: Machine) -> str:
-    return run(["docker", "inspect", "--format", "{{.State.Pid}}", cluster.container(machine)], timeout=20).stdout.strip()
+    return run(
+        ["docker", "inspect", "--format", "{{.State.Pid}}", cluster.container(machine)], timeout=20
+    ).stdout.strip()
 
 
 def _machine_namespace(cluster: Cluster, node: str) -> str:
@@ -100,7 +118,17 @@ def _machine_namespace(cluster: Cluster, node: str) -> str:
 def _pod_namespace(cluster: Cluster, pod: dict[str, str]) -> str:
     """Path, on the host, of a pod's network namespace."""
     machine = cluster.machine(pod["node"])
-    words = ["crictl", "pods", "--quiet", "--state", "Ready", "--name", f"^{pod['name']}$", "--namespace", pod["namespace"]]
+    words = [
+        "crictl",
+        "pods",
+        "--quiet",
+        "--state",
+        "Ready",
+        "--name",
+        f"^{pod['name']}$",
+        "--namespace",
+        pod["namespace"],
+    ]
     sandbox = machines.execute(cluster, machine, words).stdout.split()[0]
     described = json.loads(machines.execute(cluster, machine, ["crictl", "inspectp", sandbox]).stdout)
     spaces = described["info"]["runtimeSpec"]["linux"]["namespaces"]
