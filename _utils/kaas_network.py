@@ -67,7 +67,7 @@ def delete_link(name):
 def routes(networks=(), protocols=()):
     """Return the routes of the main table into ``networks``, or with one of ``protocols`` (their numbers or names).
 
-    ``[{"to": network, "via": gateway or None, "dev": interface, "protocol": name or number as text, "family": 4 or 6}]``.
+    ``[{"to": network, "via": gateway or None, "dev": interface, "protocol": text, "family": 4 or 6}]``.
     Those that the kernel keeps for an interface's own addresses are left out.
     """
     inside: list[Any] = [ipaddress.ip_network(one) for one in networks]
@@ -136,8 +136,8 @@ def load(path):
 
 
 def without_chains(saved, prefixes):
-    """Return ``(chains, script)`` for ``iptables-save`` output: the chains whose names begin with one of ``prefixes``, as
-    ``["nat KUBE-SERVICES"]``, and the ``iptables-restore --noflush`` script that removes them and what leads there.
+    """Return ``(chains, script)`` for ``iptables-save`` output: the chains whose names begin with one of ``prefixes``,
+    as ``["nat KUBE-SERVICES"]``, and the ``iptables-restore --noflush`` script that removes them and what leads there.
     """
     chains, script, table = [], [], ""
     part: dict[str, list[str]] = {"flush": [], "delete": [], "remove": []}
@@ -188,7 +188,7 @@ def underlay(address):
 
 
 def pod_networks(path):
-    """Return the networks that a bridge's CNI configuration gives pods addresses of; none where there is no such file."""
+    """Return the networks that a bridge's CNI configuration gives pods addresses of; none without such a file."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError), open(path, encoding="utf-8") as handle:
         ranges = json.load(handle)["plugins"][0]["ipam"]["ranges"]
         return [part["subnet"] for group in ranges for part in group]
