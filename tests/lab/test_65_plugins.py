@@ -20,11 +20,11 @@ ip -oneline link show | grep -vE ': (veth|lo|eth)' | sed -E 's/^[0-9]+: ([^:@]+)
 ip -4 route show table all | grep -vE 'dev (veth|lo|eth)|^(local|broadcast|multicast)' | sed -E 's/ (linkdown|dead|onlink)//g; s/^/route /' | sort
 nft list tables 2>/dev/null | sort
 iptables-save 2>/dev/null | grep -E '^:' | grep -vE 'KUBE|(INPUT|OUTPUT|FORWARD|PREROUTING|POSTROUTING)' | cut -d' ' -f1 | sort
-find /etc/cni /opt/cni /run/flannel /var/lib/cni /etc/systemd/system -type f,l 2>/dev/null | sort
+find /etc/cni /opt/cni /run/flannel /var/lib/cni /etc/systemd/system -type f,l 2>/dev/null | grep -v '^/var/lib/cni/results/' | sort
 ss -lntuH | awk '{print "listens", $1, $5}' | grep -vE ':(3[0-2][0-9]{3})$' | grep -vE '127\.0\.0\.1:[345][0-9]{4}$' | sort -u
 """
-# Kinds of which the cluster itself makes and removes some all the time.
-PASSING = ("Event", "Lease", "Pod", "EndpointSlice", "ReplicaSet", "ControllerRevision", "PodMetrics", "NodeMetrics", "Endpoints")
+# Kinds of which the cluster itself makes and removes some all the time, or that it names anew (a Service that comes back).
+PASSING = ("Event", "Lease", "Pod", "EndpointSlice", "ReplicaSet", "ControllerRevision", "PodMetrics", "NodeMetrics", "Endpoints", "IPAddress")
 
 
 def objects(cluster):
