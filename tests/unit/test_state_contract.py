@@ -183,6 +183,30 @@ def node_labels(world, fails):
     return objects(world, fails, nodes={"m1": {"labels": {"a": "b"}}})
 
 
+def balanced(world, fails, **arguments):
+    world.server.api.put({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": "default", "annotations": {"gone": "pool"}},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 18080, "nodePort": 30001}]},
+    })  # fmt: skip
+    if fails:
+        world.server.api.refuse = world.fail(apiserver.Refusal(503, "ServiceUnavailable"))
+    return {"kubeconfig": world.server.kubeconfig, "timeout": 0, **arguments}
+
+
+def balancer_configured(world, fails):
+    world.tools["kaas_systemd.show"] = lambda unit: {"ActiveState": "active"}
+    world.tools["kaas_systemd.systemctl"] = world.act("reload")
+    path = str(world.root / "balancer" / "haproxy.cfg")
+    where = {"address": "127.0.0.1", "backends": {"w1": "10.0.0.21"}, "reserved": {22: "of SSH"}}
+    return balanced(world, fails, name=path, unit="x.service", program="/bin/true", **where)
+
+
+def balancer_published(world, fails):
+    return balanced(world, fails, address="10.0.0.100", reserved={22: "of SSH"})
+
+
 def certificates(world, fails):
     world.pillar["kaas"].update(topology())
     world.fakes["publish.publish"] = world.act("publish", {})
@@ -269,6 +293,9 @@ CASES = {
     "kaas_artifact.installed": (installed, "file://", "check `artifacts` in the cluster file"),
     "kaas_artifact.absent": (uninstalled, "/opt/kaas/x", "apply this again"),
     "kaas_ca.present": (authorities, "/ca/x/", "from a backup"),
+    "kaas_balancer.configured": (balancer_configured, "kubeconfig", "apply this again when the API answers"),
+    "kaas_balancer.published": (balancer_published, "kubeconfig", "kube-apiserver.service"),
+    "kaas_balancer.released": (functools.partial(balanced, annotation="gone"), "kubeconfig", "kube-apiserver.service"),
     "kaas_etcd.configured": (etcd_configured, "cluster cafe1", "Start the other members"),
     "kaas_etcd.recorded": (etcd, "127.0.11.1", "is etcd.service active there"),
     "kaas_file.joined": (joined, "/none", "must come first"),
