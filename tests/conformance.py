@@ -8,7 +8,7 @@ The conformance tests of the Kubernetes release, run on a cluster of the lab; wh
     tests/conformance.py run --only quick       the short selection of tests/lab/test_95_conformance.py
     tests/conformance.py page                   write the tables of docs/conformance.md from the record (`make reference`)
 
-The record, tests/lab/conformance-record.yaml, is ``{kubernetes, cluster, note, specs: {name: passed | failed | left out | not run}}``. Names are those of the tests.
+The record, tests/lab/conformance-record.json, is ``{kubernetes, cluster, note, specs: {name: passed | failed | left out | not run}}``. Names are those of the tests.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TABLE = ROOT / "tests" / "lab" / "conformance.yaml"
-RECORD = ROOT / "tests" / "lab" / "conformance-record.yaml"
+RECORD = ROOT / "tests" / "lab" / "conformance-record.json"
 PAGE = ROOT / "docs" / "conformance.md"
 BUILD = (ROOT / "build").resolve()  # ginkgo takes a link in its working folder for a folder
 BEGIN, END = "<!-- conformance: written by tests/conformance.py -->\n", "<!-- end of conformance -->\n"
@@ -217,7 +217,7 @@ def main(argv=None):
             record["specs"] = merged(record["specs"], found)
         else:
             record = {"kubernetes": version, "cluster": f"cluster {args.cluster} of the lab", "specs": judged(found, table["left_out"])}
-        RECORD.write_text(yaml.safe_dump(record, sort_keys=False, width=200), encoding="utf-8")
+        RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), record, table), encoding="utf-8")
     return 1 if "failed" in ran or not ran else 0
 

@@ -735,7 +735,7 @@ def test_packages_are_fetched_by_one_call_for_each_step_and_once(debian):
 
 def test_a_package_that_debian_does_not_have_is_told(debian):
     state, _ = debian
-    with pytest.raises(BuildError, match="apt-get download gone tool failed.*no such package"):
+    with pytest.raises(BuildError, match=r"apt-get download gone tool failed.*no such package"):
         debs.with_libraries(["tool", "gone"], state)
     assert list((state / "debs").iterdir()) == []
 
