@@ -57,9 +57,9 @@ def ingress(cluster, name="kaas-test"):
 
 
 def url(cluster, name="kaas-test"):
-    """The URL of a Service, as soon as it has an address."""
+    """The URL of a Service, as soon as it has an address; each pod of the front end answers there by itself, without a back end."""
     (address,) = eventually(lambda: ingress(cluster, name), SET_UP, f"Service {name} to get an address")
-    return f"http://{address}:{PORT}/"
+    return f"http://{address}:{PORT}/healthz"
 
 
 def holder(cluster, balanced, name="kaas-test", lost=None):
@@ -77,7 +77,7 @@ def holder(cluster, balanced, name="kaas-test", lost=None):
 
 def closed(target):
     """Whether nobody answers at a URL any more."""
-    host, _, port = target.removeprefix("http://").strip("/").partition(":")
+    host, _, port = target.removeprefix("http://").removesuffix("/healthz").partition(":")
     with socket.socket() as probe:
         probe.settimeout(2)
         return probe.connect_ex((host, int(port))) != 0
