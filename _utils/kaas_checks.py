@@ -160,10 +160,10 @@ def plugins_join_both_families(cluster, _facts):
     """`network.plugin`: with IPv6 networks, one that joins the pods of both address families."""
     chosen = cluster["plugins"]["sdn"]
     if _is_dual(cluster) and not chosen["known"][chosen["name"]].get("facts", {}).get("dual_stack"):
-        able = [name for name, data in chosen["known"].items() if data.get("facts", {}).get("dual_stack")]
+        able = " or ".join(name for name, data in chosen["known"].items() if data.get("facts", {}).get("dual_stack"))
         yield (
             "network.plugin",
-            f"{chosen['name']} joins pods by IPv4 alone: leave the IPv6 networks out, or use one of: {', '.join(able)}",
+            f"{chosen['name']} joins pods by IPv4 alone: leave the IPv6 networks out{able and f', or use {able}'}",
         )
 
 
@@ -261,7 +261,8 @@ def addresses_lie_in_the_node_network(cluster, _facts):
         if address not in net:
             yield path, f"{address} is not inside {where} {net}"
         elif net.num_addresses > 2 and address in (net.network_address, net.broadcast_address):
-            yield path, f"{address} is the network or broadcast address of {net}: use one between them"
+            edge = "network or broadcast" if net.version == 4 else "first or last"
+            yield path, f"{address} is the {edge} address of {net}: use one between them"
 
 
 # The network and its plug-in

@@ -48,6 +48,8 @@ set -eu
 until link=\$(ip -o -4 address show to $own | awk '{print \$2}') && [ -n "\$link" ]; do sleep 0.2; done
 sysctl -q -w net.ipv6.conf.lo.disable_ipv6=0 "net.ipv6.conf.\$link.disable_ipv6=0"
 ip address replace $own6 dev "\$link" nodad
+# leads nowhere, as there is no router; but without any, the kernel refuses services' addresses before kube-proxy sees them
+ip -6 route replace default dev "\$link"
 SCRIPT
   chmod 755 "$address6"
   cat > "$unit" << UNIT

@@ -1,5 +1,5 @@
 # yaml-language-server: $schema=../data/cluster.schema.json
-# Each role on machines of its own: two load balancers hold the API address, one etcd, two masters, one worker.
+# Each role on machines of its own: two load balancers hold the API address, one etcd, two masters, one worker. IPv4 and IPv6.
 cluster:
   name: split
   kubernetes: "1.36"
@@ -8,16 +8,16 @@ cluster:
   api:
     address: 172.30.0.100
   nodes:
-    lb1: {address: 172.30.0.31, roles: [loadbalancer]}
-    lb2: {address: 172.30.0.32, roles: [loadbalancer]}
+    lb1: {address: 172.30.0.31, address6: "fd00:30::31", roles: [loadbalancer]}
+    lb2: {address: 172.30.0.32, address6: "fd00:30::32", roles: [loadbalancer]}
     e1: {address: 172.30.0.41, roles: [etcd]}
-    m1: {address: 172.30.0.11, roles: [master]}
-    m2: {address: 172.30.0.12, roles: [master]}
-    w1: {address: 172.30.0.21, roles: [worker]}
+    m1: {address: 172.30.0.11, address6: "fd00:30::11", roles: [master]}
+    m2: {address: 172.30.0.12, address6: "fd00:30::12", roles: [master]}
+    w1: {address: 172.30.0.21, address6: "fd00:30::21", roles: [worker]}
   network:
-    nodes: 172.30.0.0/24
-    pods: 10.244.0.0/16
-    services: 10.96.0.0/16
+    nodes: [172.30.0.0/24, "fd00:30::/64"]
+    pods: [10.244.0.0/16, "fd00:10:244::/56"]
+    services: [10.96.0.0/16, "fd00:10:96::/112"]
     plugin: flannel
     flannel: {backend: vxlan}
     proxy: nftables

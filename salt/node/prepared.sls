@@ -40,9 +40,11 @@ kernel of {{ kaas.node.name }}:
   'net.bridge.bridge-nf-call-ip6tables': 1,
 } %}
 {% if pillar.kaas.cluster.network.dual %}
-# Interfaces that come with the pods have IPv6 even where the machine's own are without by default.
+# kube-proxy takes `all.disable_ipv6` for the machine's word on IPv6, and is silent about its services then; the interfaces that come with the
+# pods are made by `default`.
 {% do settings.update({
   'net.ipv6.conf.all.forwarding': 1,
+  'net.ipv6.conf.all.disable_ipv6': 0,
   'net.ipv6.conf.default.disable_ipv6': 0,
 }) %}
 {% endif %}

@@ -20,6 +20,7 @@ ONLY = {
         "test_20_nodes",
         "test_30_permissions",
         "test_31_cis",
+        "test_51_dual_stack",
         "test_55_networks",
         "test_66_balancers",
         "test_93_load_balancers",

@@ -705,6 +705,41 @@ def test_libraries_are_followed_all_the_way_and_nothing_else(packages):
     assert debs.with_libraries(["server"], state) == dict.fromkeys(["libone", "libthree", "libtwo1", "server"], "1:2.0-1")
 
 
+@pytest.fixture
+def debian(tmp_path, monkeypatch):
+    """apt-get and dpkg-deb as scripts: `calls` is what apt-get was asked for, package `gone` does not exist."""
+    tools, calls = tmp_path / "tools", tmp_path / "calls"
+    tools.mkdir()
+    (tools / "apt-get").write_text(f"""#!/bin/sh
+for word; do case $word in -*|download|APT*) ;; gone) echo 'no such package' >&2; exit 100;;
+*) echo "$word" > "${{word}}_1_amd64.deb"; echo "$word" >> {calls}.now;; esac; done
+tr '\\n' ' ' < {calls}.now >> {calls}; echo >> {calls}; rm {calls}.now""")
+    (tools / "dpkg-deb").write_text("""#!/bin/sh
+name=$(cat "$2"); case $1 in -x) mkdir -p "$3/usr/bin"; echo "$name" > "$3/usr/bin/$name";;
+*) printf 'Package: %s\\nVersion: 1\\n' "$name"; [ "$name" = server ] && echo 'Depends: libone, libtwo';; esac; exit 0""")
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    return tmp_path / "state", calls
+
+
+def test_packages_are_fetched_by_one_call_for_each_step_and_once(debian):
+    state, calls = debian
+    assert list(debs.with_libraries(["server", "tool"], state)) == ["libone", "libtwo", "server", "tool"]
+    assert calls.read_text().split("\n") == ["server tool ", "libone libtwo ", ""]
+    assert (state / "debs/server/usr/bin/server").read_text() == "server\n"
+    debs.with_libraries(["server", "tool"], state)
+    assert len(calls.read_text().splitlines()) == 2
+    assert sorted(path.name for path in (state / "debs").glob(".fetch*")) == []
+
+
+def test_a_package_that_debian_does_not_have_is_told(debian):
+    state, _ = debian
+    with pytest.raises(BuildError, match="apt-get download gone tool failed.*no such package"):
+        debs.with_libraries(["tool", "gone"], state)
+    assert list((state / "debs").iterdir()) == []
+
+
 @pytest.mark.parametrize(("depends", "names"), [
     ("", []), ("adduser", []), ("libc6 (>= 2.34), libssl3 | libssl1.1", ["libc6", "libssl3"]), ("libx:any", ["libx"]),
     ("libnet-perl, libglib2.0-0", ["libglib2.0-0"]),

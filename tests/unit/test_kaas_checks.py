@@ -15,9 +15,30 @@ def cases(name):
     return [pytest.param(case, id=case["name"]) for case in table]
 
 
+# What makes good.sls a cluster with both address families.
+DUAL = {
+    "network": {
+        "nodes": ["10.1.0.0/24", "fd00:1::/64"],
+        "pods": ["10.244.0.0/16", "fd00:10:244::/56"],
+        "services": ["10.96.0.0/16", "fd00:10:96::/112"],
+    },
+    "nodes": {name: {"address6": f"fd00:1::{n}"} for name, n in {"m1": 11, "m2": 12, "m3": 13, "w1": 21, "w2": 22}.items()},
+}
+
+
 def document(case):
     """Return good.sls as the case changes it."""
-    return clusterfiles.patched(clusterfiles.good(), {**case.get("file", {}), "cluster": case.get("change", {})})
+    base = clusterfiles.patched(clusterfiles.good(), {"cluster": DUAL if case.get("dual") else {}})
+    return clusterfiles.patched(base, {**case.get("file", {}), "cluster": case.get("change", {})})
+
+
+def knowing(known, facts):
+    """Return ``known`` where plug-ins have other facts: ``{kind: {name: facts}}``."""
+    plugins = {kind: dict(names) for kind, names in known["plugins"].items()}
+    for kind, names in facts.items():
+        for name, said_of_it in names.items():
+            plugins[kind][name] = {**plugins[kind].get(name, {}), "facts": said_of_it or {}}
+    return {**known, "plugins": plugins}
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +70,18 @@ def test_what_the_schema_refuses(tmp_path, known, case):
     assert cluster is None
 
 
+def test_good_with_both_address_families_is_valid(tmp_path, known):
+    cluster, lines = said(tmp_path, known, document({"dual": True}), [clusterfiles.CORPUS / "neighbour.sls"])
+    assert cluster and lines == []
+
+
+@pytest.mark.parametrize("change", [{"pods": "fd00:10::/48"}, {"services": "fd00:10:96::/108"}, {"services": "fd00:10:96::/124"}])
+def test_ipv6_networks_at_their_limits_are_valid(tmp_path, known, change):
+    change = {"network": {key: [DUAL["network"][key][0], net] for key, net in change.items()}}
+    cluster, lines = said(tmp_path, known, document({"dual": True, "change": change}))
+    assert cluster and lines == []
+
+
 @pytest.mark.parametrize("case", cases("checks.yaml"))
 def test_what_the_checks_find(tmp_path, known, case):
     neighbour = clusterfiles.CORPUS / "neighbour.sls"
@@ -58,7 +91,7 @@ def test_what_the_checks_find(tmp_path, known, case):
         )
         neighbour = tmp_path / "neighbour.sls"
         neighbour.write_text(yaml.safe_dump(changed), encoding="utf-8")
-    cluster, lines = said(tmp_path, known, document(case), [neighbour])
+    cluster, lines = said(tmp_path, knowing(known, case.get("facts", {})), document(case), [neighbour])
     assert lines == case["says"]
     assert (cluster is None) is any(not line.startswith("warning: ") for line in lines)
 

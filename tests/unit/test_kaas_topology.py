@@ -58,6 +58,39 @@ def test_service_addresses():
     assert kaas_topology.network(cluster("demo", network={"dns": "10.96.5.5"}))["dns"] == "10.96.5.5"
 
 
+def dual():
+    """The cluster `demo` with both address families."""
+    networks = {
+        "nodes": ["172.28.0.0/24", "fd00:28::/64"],
+        "pods": ["10.244.0.0/16", "fd00:10:244::/56"],
+        "services": ["10.96.0.0/16", "fd00:10:96::/112"],
+    }
+    wanted = cluster("demo", network=networks)
+    for number, node in enumerate(wanted["nodes"].values(), 0x11):
+        node["address6"] = f"fd00:28::{number:x}"
+    return wanted
+
+
+def test_networks_of_one_and_of_two_address_families():
+    assert kaas_topology.networks(cluster("demo"))["pods"] == ["10.244.0.0/16"]
+    assert kaas_topology.networks(dual())["pods"] == ["10.244.0.0/16", "fd00:10:244::/56"]
+    net = kaas_topology.network(dual())
+    assert {key: net[key] for key in ("nodes", "pods", "services", "service", "dns", "dns6", "dual")} == {
+        "nodes": "172.28.0.0/24", "pods": "10.244.0.0/16", "services": "10.96.0.0/16",
+        "service": "10.96.0.1", "dns": "10.96.0.10", "dns6": "fd00:10:96::a", "dual": True,
+    }  # fmt: skip
+    single = kaas_topology.network(cluster("demo"))
+    assert single["dual"] is False and "dns6" not in single
+
+
+def test_a_node_has_its_second_address_where_there_are_networks_for_it():
+    assert kaas_topology.addresses(dual(), "m1") == ["172.28.0.11", "fd00:28::11"]
+    assert kaas_topology.topology(dual())["nodes"]["m1"]["addresses"] == ["172.28.0.11", "fd00:28::11"]
+    wanted = cluster("demo")
+    wanted["nodes"]["m1"]["address6"] = "fd00:28::11"
+    assert kaas_topology.addresses(wanted, "m1") == ["172.28.0.11"]
+
+
 @pytest.mark.parametrize("wanted", ["1.36", "1.36.3"])
 def test_a_minor_or_a_full_version(wanted):
     assert kaas_topology.versions(cluster("demo", kubernetes=wanted), TABLE)["kubernetes"] == "1.36.3"

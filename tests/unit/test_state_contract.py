@@ -266,6 +266,11 @@ def network_routes(world, fails):
     return {"routes": {"10.244.2.0/24": "10.0.0.2"}, "protocol": "75", "networks": ["10.244.0.0/16"]}
 
 
+def network_bridged(world, fails):
+    machine(world, False, underlay=(None, None) if fails else ("eth1", 1500))
+    return {"name": str(world.root / "10.conflist"), "config": {"plugins": [{}]}, "address": "10.0.0.1"}
+
+
 def network_absent(world, fails):
     route = {"to": "10.244.2.0/24", "via": "10.0.0.2", "dev": "eth1", "protocol": "75", "family": 4}
     machine(world, fails, ["delete_link"], links=["cni0"], tables=["ip x"], chains=["iptables nat X"], routes=[route])
@@ -299,6 +304,7 @@ CASES = {
     "kaas_kernel.at_least": (old_kernel, "network.plugin: cilium", "boot a newer kernel"),
     "kaas_network.fits": (network_fits, "eth1 has an MTU of 1400", "write network.mtu: 1400"),
     "kaas_network.routes": (network_routes, "set_route: Operation not permitted", "on one link"),
+    "kaas_network.bridged": (network_bridged, "no interface says", "must have this address"),
     "kaas_network.absent": (network_absent, "delete_link: Operation not permitted", "apply this again"),
     "kaas_object.applied": (object_applied, "https://127.0.0.1", "kube-apiserver.service"),
     "kaas_object.absent": (object_absent, "https://127.0.0.1", "kube-apiserver.service"),
