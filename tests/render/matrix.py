@@ -82,6 +82,14 @@ def overlay(path, value):
     return value
 
 
+def suits(cluster, kind, plugin):
+    """Whether a cluster has machines for all states of a plug-in."""
+    path = formula.DATA / "plugins" / kind / f"{plugin}.yaml"
+    states = yaml.safe_load(path.read_text(encoding="utf-8"))["states"]
+    groups = {role for node in cluster["nodes"].values() for role in node["roles"]} | {"kubelet", "deployer"}
+    return all(groups & set(where) for where in states.values())
+
+
 def cases():
     """
     Return ``({topology: cluster}, {choice: cluster})``.
@@ -90,10 +98,10 @@ def cases():
     """
     choices = dict(enumerations(*schema()))
     found = dict(topologies())
-    for place, key in kaas_schema.PLUGINS.values():
+    for kind, (place, key) in kaas_schema.PLUGINS.items():
         for plugin in choices.pop((place, key)):
             for name in LAB:
-                if found[name].get(place, {}).get(key) != plugin:
+                if found[name].get(place, {}).get(key) != plugin and suits(found[name], kind, plugin):
                     own = clusterfiles.choosing(found[name], place, key, plugin)
                     found[f"{name}-{plugin}"] = kaas_topology.merge(found[name], own)
     small, other = topologies()[SMALLEST], {}

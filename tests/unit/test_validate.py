@@ -102,7 +102,12 @@ def test_for_programs(root):
 def test_clusters_are_compared_with_each_other(root):
     result = run("--root", root, folder=root)
     checks = {line.rpartition(" (")[2] for line in result.stdout.splitlines() if line.startswith("clusters/copy.sls")}
-    assert checks == {"addresses-are-unique-across-clusters)", "router-ids-are-unique)", "minion-ids-are-unique)"}
+    assert checks == {
+        "addresses-are-unique-across-clusters)",
+        "router-ids-are-unique)",
+        "minion-ids-are-unique)",
+        "pools-are-unique-across-clusters)",
+    }
     assert any(line.startswith("clusters/good.sls") and "of the cluster copy" in line for line in result.stdout.splitlines())
     assert "clusters/neighbour.sls: valid" in result.stdout
 
