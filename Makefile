@@ -15,7 +15,7 @@ SHELL_FILES = $(shell git ls-files -co --exclude-standard | while read -r f; do 
 	[ -f "$$f" ] && head -c 40 "$$f" | grep -aqE '^\#!/bin/(ba)?sh' && echo "$$f"; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo lab-down status test check lint artifacts validate reference mutation bench clean env
+.PHONY: help lab demo lab-down status test check lint artifacts validate conformance reference mutation bench clean env
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -62,9 +62,14 @@ lint: ## linters alone (all of them run, whatever the first one finds)
 validate: ## say what is wrong with the cluster file pillar/clusters/CLUSTER.sls (pillar/validate: with all of them)
 	$(PYTHON) pillar/validate $(CLUSTER)
 
+conformance: env ## the release's own conformance tests on the lab's cluster (an hour; docs/conformance.md)
+	artifacts/build --with conformance
+	$(TEST_BIN)/python tests/conformance.py run --cluster $(CLUSTER)
+
 reference: ## write what is generated from tables: cluster.schema.json, docs/reference/pillar.md, the controls in docs/hardening.md
 	$(PYTHON) pillar/reference
 	$(PYTHON) tests/cis.py
+	$(PYTHON) tests/conformance.py page
 
 mutation: ## put small faults into checks, schema, PKI and topology: do the unit tests notice? (half an hour; docs/testing.md)
 	lab/lab venv mutation

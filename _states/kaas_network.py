@@ -85,7 +85,36 @@ def routes(name, routes, protocol, networks, table=None, ruleset=None):
     return {**ret, "comment": ", ".join(ret["changes"])}
 
 
-def absent(name, links=(), tables=(), chains=(), networks=(), protocols=(), idle=0):
+def bridged(name, config, address, mtu=None):
+    """
+    The CNI configuration is there, with the MTU that pods have.
+
+    name
+        Its path.
+    config
+        The configuration, whose first plug-in makes the bridge.
+    address
+        Without ``mtu``, pods have the MTU of the interface with this address.
+    mtu
+        The MTU of pods, in bytes.
+    """
+    ret = {"name": name, "changes": {}, "result": True, "comment": "The configuration is there"}
+    try:
+        mtu = mtu or __utils__["kaas_network.underlay"](address)[1]
+        text = __utils__["kaas_network.with_mtu"](config, mtu)
+        if __utils__["kaas_network.same"](name, text):
+            return ret
+        ret["changes"] = {"written": f"with an MTU of {mtu}"}
+        if __opts__["test"]:
+            return {**ret, "result": None, "comment": "The configuration would be written"}
+        __utils__["kaas_network.write"](name, text)
+    except (OSError, RuntimeError) as error:
+        advice = "an interface must have this address, and the folder be writable"
+        return {**ret, "changes": {}, "result": False, "comment": f"{error}; {advice}"}
+    return {**ret, "comment": "The configuration was written"}
+
+
+def absent(name, links=(), tables=(), chains=(), pods=False, protocols=(), idle=0):
     """
     The kernel has none of these: what a pod network leaves behind when its programs are gone.
 
@@ -97,14 +126,16 @@ def absent(name, links=(), tables=(), chains=(), networks=(), protocols=(), idle
         nftables' tables (``ip kube-proxy``).
     chains
         Beginnings of names of iptables chains, of both families; rules that lead there go with them.
-    networks, protocols
-        Routes into these networks, and routes with these protocols, but for those that the kernel keeps itself.
+    pods, protocols
+        Routes into the cluster's pod networks, and routes with these protocols, but for those that the kernel keeps
+        itself. A machine that is no node any more has no pillar, and nobody knows its networks.
     idle
         Seconds to wait, before interfaces are removed, for the routes over them to lead elsewhere: other nodes may still
         be on the way to the network that follows. After that they are removed all the same.
     """
     utils = __utils__
     ret = {"name": name, "changes": {}, "result": True, "comment": "Nothing is left"}
+    networks = __pillar__.get("kaas", {}).get("cluster", {}).get("networks", {}).get("pods", []) if pods else []
     try:
         there = {
             "links": utils["kaas_network.links"](links),

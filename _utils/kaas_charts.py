@@ -1,8 +1,8 @@
-"""What the networks' own Helm charts are given: from a cluster to the values of a chart. Pure functions; no Salt, no I/O.
+"""What the networks' own Helm charts are given: from a cluster to the values of a chart. Pure; no Salt, no I/O.
 
-The keys are those of the charts (``values.yaml`` of the versions in ``pillar/data/versions.yaml``); docs/networks-calico-cilium.md
-lists them with their source. ``network.NAME.values`` of the cluster file is merged last, so that nothing of a chart is out
-of reach.
+The keys are those of the charts (``values.yaml`` of the versions in ``pillar/data/versions.yaml``);
+docs/networks-calico-cilium.md lists them with their source. ``network.NAME.values`` of the cluster file is merged last,
+so that nothing of a chart is out of reach.
 """
 
 # Settings of the cluster file -> the encapsulation of Calico's IP pool, and whether BGP tells the routes.

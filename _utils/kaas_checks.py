@@ -1036,6 +1036,207 @@ def event_limits_are_clear(cluster, _facts):
             yield f"{path}.cacheSize", "has no meaning for Server: leave it out"
 
 
+# Balancers
+
+
+def _balancer(cluster, name):
+    """Return the settings of the balancer ``name`` if it is the chosen one, else None."""
+    return cluster["balancer"].get(name) if cluster["plugins"]["balancers"]["name"] == name else None
+
+
+def _every_network(cluster):
+    """Yield ``(path, network)`` of the cluster's networks, of whatever address family."""
+    for key in NETWORKS:
+        one = cluster["network"][key]
+        for text in [one] if isinstance(one, str) else one:
+            net = _network(text)
+            if net:
+                yield f"network.{key}", net
+
+
+def _range(text):
+    """Return ``(first, last)`` of a network or of a range ``a-b``. Raises ValueError."""
+    if "-" in text:
+        first, last = (ipaddress.ip_address(one) for one in text.split("-", 1))
+    else:
+        net = ipaddress.ip_network(text)
+        first, last = net[0], net[-1]
+    if first.version != last.version:
+        raise ValueError("its ends are of two address families")
+    if first > last:
+        raise ValueError("its end is before its beginning")
+    return first, last
+
+
+def _pools(cluster):
+    """Yield ``(path, text, first, last, pool)`` of the address ranges of MetalLB that are ranges."""
+    for index, pool in enumerate((_balancer(cluster, "metallb") or {}).get("pools", [])):
+        for place, text in enumerate(pool["addresses"]):
+            try:
+                first, last = _range(text)
+            except ValueError:
+                continue
+            yield f"balancer.metallb.pools[{index}].addresses[{place}]", text, first, last, pool
+
+
+def _within(address, first, last):
+    """Return whether an address (text) lies between two."""
+    number = ipaddress.ip_address(address)
+    return number.version == first.version and first <= number <= last
+
+
+@check()
+def pools_are_ranges(cluster, _facts):
+    """`balancer.metallb.pools`: each has a name of its own, and networks or ranges from lower to higher addresses."""
+    names = set()
+    for index, pool in enumerate((_balancer(cluster, "metallb") or {}).get("pools", [])):
+        path = f"balancer.metallb.pools[{index}]"
+        if pool["name"] in names:
+            yield f"{path}.name", f"{pool['name']} stands twice: use another"
+        names.add(pool["name"])
+        for place, text in enumerate(pool["addresses"]):
+            try:
+                _range(text)
+            except ValueError as error:
+                yield (
+                    f"{path}.addresses[{place}]",
+                    f"{text}: {error}: write a network such as 10.0.0.192/28 or a range such as 10.0.0.200-10.0.0.219",
+                )
+
+
+@check()
+def pools_are_free(cluster, _facts):
+    """`balancer.metallb.pools`: no address of a node, of the API, of the pod or service network, or of another pool."""
+    taken = list(_claimed(cluster).items())
+    seen = []
+    for path, text, first, last, _ in _pools(cluster):
+        for owner, address in taken:
+            if _within(str(address), first, last):
+                yield path, f"{text} has {address}, which is {owner}: leave it out of the range"
+        for where, net in _every_network(cluster):
+            if where != "network.nodes" and net.version == first.version and first <= net[-1] and net[0] <= last:
+                yield path, f"{text} overlaps {where} {net}: use addresses outside the cluster's own networks"
+        for other, begin, end in seen:
+            if begin.version == first.version and first <= end and begin <= last:
+                yield path, f"{text} overlaps {other}: an address belongs to one pool"
+        seen.append((text, first, last))
+
+
+@check(acknowledgeable=True)
+def pools_are_on_the_link(cluster, _facts):
+    """`balancer.metallb.pools` with `l2`: they lie in `network.nodes`, where the nodes are asked for them.
+
+    Acknowledge it where routers know that further addresses are on that link.
+    """
+    nets = [net for where, net in _every_network(cluster) if where == "network.nodes"]
+    for path, text, first, last, pool in _pools(cluster):
+        if pool.get("mode", "l2") != "l2" or not nets:
+            continue
+        net = next((one for one in nets if one.version == first.version and first in one and last in one), None)
+        if net is None:
+            yield path, f"{text} is not inside network.nodes: nobody asks the nodes for it; use addresses of it, or bgp"
+        elif net.version == 4 and net.num_addresses > 2 and (first == net[0] or last == net[-1]):
+            yield path, f"{text} has the network or broadcast address of {net}: leave it out"
+
+
+@check(acknowledgeable=True)
+def pools_are_unique_across_clusters(cluster, facts):
+    """`balancer.metallb.pools`: no other cluster on the same network has an address of them.
+
+    Acknowledge it where two sites use the same numbers apart from each other.
+    """
+    for name, other in _near_clusters(cluster, facts):
+        theirs = list(_pools(other))
+        for path, text, first, last, _ in _pools(cluster):
+            for _, range_, begin, end, _ in theirs:
+                if begin.version == first.version and first <= end and begin <= last:
+                    yield path, f"{text} overlaps the pool {range_} of the cluster {name}: use others"
+            for owner, address in _claimed(other).items():
+                if _within(str(address), first, last):
+                    yield path, f"{text} has {address}, which is {owner} of the cluster {name}: use others"
+        for owner, address in _claimed(cluster).items():
+            for _, range_, begin, end, _ in theirs:
+                if _within(str(address), begin, end):
+                    yield owner, f"{address} lies in the pool {range_} of the cluster {name}: use another"
+
+
+@check()
+def bgp_has_peers(cluster, _facts):
+    """`balancer.metallb.peers`: there are some if a pool has `bgp`, and each is there once."""
+    settings = _balancer(cluster, "metallb")
+    if settings is None:
+        return
+    modes = [pool.get("mode", "l2") for pool in settings["pools"]]
+    if "bgp" in modes and not settings["peers"]:
+        path = f"balancer.metallb.pools[{modes.index('bgp')}].mode"
+        yield path, "bgp needs routers: name them in balancer.metallb.peers"
+    if settings["peers"] and "bgp" not in modes:
+        yield "balancer.metallb.peers", "no pool has the mode bgp: give it to one, or leave the peers out"
+    owners = set()
+    for index, peer in enumerate(settings["peers"]):
+        if (peer["address"], peer.get("port", 179)) in owners:
+            yield f"balancer.metallb.peers[{index}].address", f"{peer['address']} stands twice: one session is enough"
+        owners.add((peer["address"], peer.get("port", 179)))
+
+
+@check()
+def ipvs_leaves_arp_alone(cluster, _facts):
+    """`kube_proxy.ipvs.strictARP`: with `network.proxy: ipvs` and a pool of MetalLB with `l2` it is true.
+
+    Else every node answers for every address of a Service.
+    """
+    modes = [pool.get("mode", "l2") for pool in (_balancer(cluster, "metallb") or {}).get("pools", [])]
+    strict = (cluster["kube_proxy"].get("ipvs") or {}).get("strictARP")
+    if "l2" in modes and cluster["network"]["proxy"] == "ipvs" and strict is not True:
+        yield "kube_proxy.ipvs.strictARP", "must be true: else all nodes answer for the addresses of MetalLB"
+
+
+@check()
+def announcers_exist(cluster, _facts):
+    """`balancer.metallb.nodes`: some node has these labels in the cluster file, or nobody announces anything."""
+    wanted = (_balancer(cluster, "metallb") or {}).get("nodes", {})
+    kubelets = [node for node in cluster["nodes"].values() if _has_kubelet(node)]
+    # These the kubelet gives.
+    own = {label: value for label, value in wanted.items() if not label.startswith("kubernetes.io/")}
+    if own and not any(own.items() <= node.get("labels", {}).items() for node in kubelets):
+        pairs = ", ".join(f"{label}={value}" for label, value in own.items())
+        yield "balancer.metallb.nodes", f"no node has the labels {pairs}: put them into nodes.NAME.labels"
+
+
+@check()
+def balancers_have_machines(cluster, _facts):
+    """`balancer.plugin: haproxy`: nodes have the role loadbalancer and do nothing else for Kubernetes' traffic."""
+    if _balancer(cluster, "haproxy") is None:
+        return
+    if not _with(cluster, "loadbalancer"):
+        yield "balancer.plugin", "haproxy needs machines: give nodes the role loadbalancer, or use metallb"
+    for name in _with(cluster, "loadbalancer"):
+        if _has_kubelet(cluster["nodes"][name]):
+            fix = "use a machine that is no master or worker"
+            yield f"nodes.{name}.roles", f"haproxy leads to node ports from outside: {fix}"
+
+
+@check()
+def service_address_is_free(cluster, _facts):
+    """`balancer.haproxy.address`: it lies in `network.nodes`, no machine has it, and its router id is its own."""
+    settings = _balancer(cluster, "haproxy")
+    address = (settings or {}).get("address")
+    path = "balancer.haproxy.address"
+    if address is None or address == cluster["api"].get("address"):
+        return
+    number = ipaddress.ip_address(address)
+    if not any(number in net for where, net in _every_network(cluster) if where == "network.nodes"):
+        yield path, f"{address} is not inside network.nodes: use an address of it"
+    for owner, claimed in _claimed(cluster).items():
+        if str(claimed) == address:
+            yield path, f"{address} is already {owner}: use another"
+    if settings["virtual_router_id"] == cluster["api"]["virtual_router_id"]:
+        yield (
+            "balancer.haproxy.virtual_router_id",
+            f"{settings['virtual_router_id']} is api.virtual_router_id: two addresses need two",
+        )
+
+
 # Last, as it looks at what the others found.
 @check("warning")
 def acknowledgements_are_needed(cluster, facts):

@@ -206,7 +206,7 @@ def near(cluster, candidates):
 
 def _words(cluster):
     """Return ``(words, router)``: what a file says that names one of our addresses or ids, and a function that tells
-    whether its text may hold our VRRP router id in our network (None without a virtual address)."""
+    whether its text may hold our VRRP router id, or a pool of addresses, in our network (None without a network)."""
     # A check wants IPv6 addresses in the one form that is shortest, so that text can be looked for.
     words = [node[key] for node in cluster["nodes"].values() for key in ("address", "address6") if key in node]
     words += [node["id"] for node in cluster["nodes"].values() if "id" in node]
@@ -216,16 +216,19 @@ def _words(cluster):
         network = ipaddress.ip_network(nodes if isinstance(nodes, str) else nodes[0], strict=False)
     except ValueError:
         network = None  # a check says so
-    if network is None or not cluster["api"].get("address"):
+    if network is None:
         return words, None
-    number = str(cluster["api"]["virtual_router_id"])
+    number = str(cluster["api"]["virtual_router_id"]) if cluster["api"].get("address") else None
+    pools = cluster["plugins"]["balancers"]["name"] == "metallb"
     start = "".join(f"{octet}." for octet in str(network).split(".")[: network.prefixlen // 8])
 
     def router(text):
+        if start in text and (pools or "pools" in text):
+            return True
         said = re.findall(r"virtual_router_id[\"']?: *([0-9]+)", text)
-        return start in text and "api" in text and (number in said or not said)
+        return number is not None and start in text and "api" in text and (number in said or not said)
 
-    return [*words, cluster["api"]["address"]], router
+    return [*words, *([cluster["api"]["address"]] if number else [])], router
 
 
 def text(label, item):

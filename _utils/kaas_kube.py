@@ -339,9 +339,10 @@ class Client:
         patch: Object,
         namespace: str | None = None,
         manager: str = MANAGER,
+        subresource: str = "",
     ) -> Object:
-        """Merge-patch an object that exists and return it."""
-        path = self.url(api_version, kind, namespace, name)
+        """Merge-patch an object that exists, or a subresource of it such as ``status``, and return it."""
+        path = self.url(api_version, kind, namespace, name) + (f"/{subresource}" if subresource else "")
         return self.request("PATCH", path, {"fieldManager": manager, "fieldValidation": "Strict"}, patch, MERGE)
 
     def delete(self, obj: Object, propagation: str = "Background") -> None:

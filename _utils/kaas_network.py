@@ -7,6 +7,7 @@ import contextlib
 import fnmatch
 import ipaddress
 import json
+import os
 import shutil
 import subprocess
 
@@ -184,3 +185,34 @@ def pod_networks(path):
         ranges = json.load(handle)["plugins"][0]["ipam"]["ranges"]
         return [part["subnet"] for group in ranges for part in group]
     return []
+
+
+def with_mtu(config, mtu):
+    """Return a bridge's CNI configuration as text, with an MTU. Raises RuntimeError for none."""
+    if not mtu:
+        raise RuntimeError("no interface says how large packets may be")
+    first, *rest = config["plugins"]
+    return json.dumps({**config, "plugins": [{**first, "mtu": mtu}, *rest]}, indent=1) + "\n"
+
+
+def same(path, text):
+    """Return whether a file has this text, and is for root alone."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            return handle.read() == text and os.stat(path).st_mode & 0o777 == 0o600
+    except FileNotFoundError:
+        return False
+
+
+def write(path, text):
+    """Put a file in its place at once, for root alone. Raises OSError.
+
+    It is made in the same folder: containerd takes note of a file that is renamed there, not of one that comes from
+    elsewhere, and reads none whose name ends like this.
+    """
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    draft = f"{path}.new"
+    with open(draft, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as handle:
+        handle.write(text)
+    os.chmod(draft, 0o600)
+    os.replace(draft, path)

@@ -157,6 +157,27 @@ def api_holders(cluster):
     return with_role(cluster, "loadbalancer") or with_role(cluster, "master")
 
 
+def balancer(cluster):
+    """Return the balancer's settings with what follows for the load balancers in front of the cluster: ``address``,
+    ``shared`` (whether it is the API's), ``reserved`` (``{port: what it is for}``) and ``backends`` (``{node name:
+    address}`` of the nodes that lead to pods: the workers, or the masters of a cluster without any)."""
+    settings = dict(cluster["balancer"])
+    if settings.get("plugin") != "haproxy":
+        return settings
+    endpoint = api(cluster)
+    own = settings["haproxy"]
+    address = own.get("address", endpoint["address"])
+    reserved = dict.fromkeys(own["reserved_ports"], "reserved in the cluster file")
+    settings["haproxy"] = {
+        **own,
+        "address": address,
+        "shared": address == endpoint["address"],
+        "reserved": {**reserved, endpoint["port"]: "the API's", 22: "of SSH"},
+        "backends": with_role(cluster, "worker") or with_role(cluster, "master"),
+    }
+    return settings
+
+
 NETWORKS = ("nodes", "pods", "services")
 
 
@@ -493,7 +514,7 @@ def derive(cluster, node, table, source, digests=()):
         "kubeconfigs": kubeconfigs(cluster, node),
         "settings": {name: cluster[name] for name in ("kubelet", "kube_proxy", "containerd")},
         "plugins": plugin_states(cluster, node),
-        "balancer": cluster["balancer"],
+        "balancer": balancer(cluster),
         "gateway": cluster["gateway"],
         "tls_cipher_suites": TLS_CIPHER_SUITES,
     }

@@ -43,8 +43,15 @@ def patched(document, change):
     return result
 
 
+def pool(cluster):
+    """Return a pool of ten addresses of the node network that the lab's clusters leave free."""
+    nodes = cluster["network"]["nodes"]
+    prefix = (nodes if isinstance(nodes, str) else nodes[0]).rsplit(".", 1)[0]
+    return {"name": "default", "addresses": [f"{prefix}.200-{prefix}.209"]}
+
+
 # What a plug-in cannot do without, as it has no default: {(place, plug-in): settings, made from the cluster}.
-NEEDED: dict = {}
+NEEDED: dict = {("balancer", "metallb"): lambda cluster: {"pools": [pool(cluster)]}}
 
 
 def choosing(cluster, place, key, plugin):

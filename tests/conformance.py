@@ -4,10 +4,11 @@ The conformance tests of the Kubernetes release, run on a cluster of the lab; wh
 
     artifacts/build --with conformance          the tests and their images, once
     tests/conformance.py run                    all but what tests/lab/conformance.yaml leaves out; writes the record
+    tests/conformance.py run --focus '...' --record   some of them, into the record
     tests/conformance.py run --only quick       the short selection of tests/lab/test_95_conformance.py
     tests/conformance.py page                   write the tables of docs/conformance.md from the record (`make reference`)
 
-The record, tests/lab/conformance-record.yaml, is ``{kubernetes, specs: {name: passed | failed | left out}}``. Names are those of the tests.
+The record, tests/lab/conformance-record.yaml, is ``{kubernetes, cluster, note, specs: {name: passed | failed | left out | not run}}``. Names are those of the tests.
 """
 
 import argparse
@@ -27,7 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TABLE = ROOT / "tests" / "lab" / "conformance.yaml"
 RECORD = ROOT / "tests" / "lab" / "conformance-record.yaml"
 PAGE = ROOT / "docs" / "conformance.md"
-BUILD = ROOT / "build"
+BUILD = (ROOT / "build").resolve()  # ginkgo takes a link in its working folder for a folder
 BEGIN, END = "<!-- conformance: written by tests/conformance.py -->\n", "<!-- end of conformance -->\n"
 CONFORMANCE = r"\[Conformance\]"
 PROCESSES = 3  # the tests mostly wait
@@ -96,7 +97,7 @@ def plain(name):
 
 def judged(found, left_out):
     """
-    Return {name: passed | failed | left out} for all tests of a report; a skipped test that no entry names is ``failed``.
+    Return {name: passed | failed | left out | not run} for all tests of a report; "not run": skipped, and no entry says why.
 
     Raises ValueError for an entry that fits no test: a list that outlives its reasons.
     """
@@ -106,10 +107,15 @@ def judged(found, left_out):
         entry = next((one for one in left_out if re.search(one["match"], name)), None)
         if entry:
             unused.discard(entry["match"])
-        result[name] = "passed" if status == "passed" else "left out" if entry else "failed"
+        result[name] = status if status != "skipped" else "left out" if entry else "not run"
     if unused:
         raise ValueError(f"{TABLE.name}: fits no test: {', '.join(sorted(unused))}")
     return dict(sorted(result.items()))
+
+
+def merged(specs, found):
+    """Return the specs of a record with what another run found out: tests that it skipped keep what was known."""
+    return {**specs, **{name: status for name, (status, _, _) in found.items() if status != "skipped"}}
 
 
 def group(name):
@@ -124,15 +130,16 @@ def tables(record, table):
     for name, status in record["specs"].items():
         counts[group(name)][status] += 1
     total = sum(counts.values(), collections.Counter())
-    lines = ["| group | tests | passed | failed | left out |", "|---|---|---|---|---|"]
+    lines = ["| group | tests | passed | failed | left out | not run |", "|---|---|---|---|---|---|"]
     for name, count in [*sorted(counts.items()), ("**all**", total)]:
-        lines.append(f"| {name} | {sum(count.values())} | {count['passed']} | {count['failed']} | {count['left out']} |")
+        kinds = [count[kind] for kind in ("passed", "failed", "left out", "not run")]
+        lines.append(f"| {name} | {' | '.join(map(str, [sum(count.values()), *kinds]))} |")
     for status, title in (("left out", "Left out"), ("failed", "Failed")):
         names = [name for name, found in record["specs"].items() if found == status]
         if names:
             lines += ["", f"**{title}**", "", "| test | reason |", "|---|---|"]
             lines += [f"| {name.replace('|', '-')} | {reason(name, table)} |" for name in names]
-    return "\n".join([f"Kubernetes {record['kubernetes']}, {record['cluster']}.", "", *lines]) + "\n"
+    return "\n".join([f"Kubernetes {record['kubernetes']}, {record['cluster']}. {record.get('note', '')}".strip(), "", *lines]) + "\n"
 
 
 def reason(name, table):
@@ -178,10 +185,11 @@ def kubectl_folder(folder):
 def main(argv=None):
     """Entry point; 1 when a test failed."""
     parser = argparse.ArgumentParser(prog="tests/conformance.py", description=__doc__.splitlines()[1])
-    parser.add_argument("action", choices=["run", "page", "list"])
+    parser.add_argument("action", choices=["run", "page"])
     parser.add_argument("--cluster", default="demo")
     parser.add_argument("--only", help="a list of patterns in tests/lab/conformance.yaml")
     parser.add_argument("--focus", help="a regular expression instead")
+    parser.add_argument("--record", action="store_true", help="put what --only or --focus found into the record of the last whole run")
     parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--version", help="of the tests; default: the one that is built")
     args = parser.parse_args(argv)
@@ -203,8 +211,12 @@ def main(argv=None):
             print(f"{status:7} {seconds:6.1f} s  {name}" + (f"\n        {message}" if message else ""))
     ran = [status for status, _, _ in found.values() if status != "skipped"]
     print(json.dumps(collections.Counter(ran)))
-    if not args.only and not args.focus:
-        record = {"kubernetes": version, "cluster": f"cluster {args.cluster} of the lab", "specs": judged(found, table["left_out"])}
+    if args.record or not (args.only or args.focus):
+        if args.only or args.focus:
+            record = load(RECORD)
+            record["specs"] = merged(record["specs"], found)
+        else:
+            record = {"kubernetes": version, "cluster": f"cluster {args.cluster} of the lab", "specs": judged(found, table["left_out"])}
         RECORD.write_text(yaml.safe_dump(record, sort_keys=False, width=200), encoding="utf-8")
         PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), record, table), encoding="utf-8")
     return 1 if "failed" in ran or not ran else 0

@@ -24,32 +24,36 @@ def unpacked(package: str, state: Path) -> Path:
     A package that is there is used as it is, so a machine without a network needs only `<state>/debs/<package>` (and
     `.<package>.control` beside it where an image names whole packages).
     """
-    target = state / "debs" / package
+    target = unpacked_at(package, state)
     if not target.is_dir():
-        _fetch(package, state)
+        fetch([package], state)
     return target
 
 
-def _fetch(package: str, state: Path) -> None:
-    target = state / "debs" / package
+def fetch(packages: list[str], state: Path) -> None:
+    """Fetch and unpack packages by one call of apt-get, whose start costs more than most packages."""
+    folder = state / "debs"
     for tool in ("apt-get", "dpkg-deb"):
         if not shutil.which(tool):
-            raise BuildError(f"no {tool}: unpack the Debian package {package} of another machine into {target}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{package}.") as folder:
-        work = Path(folder)
-        fetch = subprocess.run(["apt-get", "-q", "download", "-o", "APT::Sandbox::User=", package], cwd=work,
-                               timeout=300, capture_output=True, text=True)
-        found = sorted(work.glob("*.deb"))
-        if fetch.returncode or not found:
-            raise BuildError(f"apt-get download {package} failed (apt-get update?): {fetch.stderr.strip()[-400:]}")
-        facts = _dpkg_deb("-f", str(found[0]), *FIELDS)
-        _dpkg_deb("-x", str(found[0]), str(work / "content"))
-        (work / "control").write_text(facts, encoding="utf-8")
-        (work / "control").rename(control_of(package, state))
-        if target.is_dir():
-            shutil.rmtree(target)
-        (work / "content").rename(target)           # whole or not at all
+            raise BuildError(f"no {tool}: unpack the Debian package {packages[0]} of another machine into "
+                             f"{folder}/{packages[0]}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch.") as name:
+        work = Path(name)
+        done = subprocess.run(["apt-get", "-q", "download", "-o", "APT::Sandbox::User=", *packages], cwd=work,
+                              timeout=300 + 30 * len(packages), capture_output=True, text=True)
+        found = {path.name.split("_")[0]: path for path in work.glob("*.deb")}
+        if done.returncode or not set(packages) <= set(found):
+            raise BuildError(f"apt-get download {' '.join(packages)} failed (apt-get update?): "
+                             f"{done.stderr.strip()[-400:]}")
+        for package in packages:
+            content, control = work / package, work / f"{package}.control"
+            control.write_text(_dpkg_deb("-f", str(found[package]), *FIELDS), encoding="utf-8")
+            _dpkg_deb("-x", str(found[package]), str(content))
+            control.rename(control_of(package, state))
+            if (folder / package).is_dir():
+                shutil.rmtree(folder / package)
+            content.rename(folder / package)        # whole or not at all
 
 
 def _dpkg_deb(*words: str) -> str:
@@ -59,17 +63,20 @@ def _dpkg_deb(*words: str) -> str:
     return done.stdout
 
 
+def unpacked_at(package: str, state: Path) -> Path:
+    """Where a package's content lies."""
+    return state / "debs" / package
+
+
 def control_of(package: str, state: Path) -> Path:
     """Where the fields FIELDS of an unpacked package lie."""
     return state / "debs" / f".{package}.control"
 
 
 def control(package: str, state: Path) -> dict[str, str]:
-    """Those fields; fetches the package at the first use, and one that was unpacked without them once more."""
-    path = control_of(package, state)
-    if not path.is_file():
-        _fetch(package, state)
-    return dict(line.split(": ", 1) for line in path.read_text(encoding="utf-8").splitlines() if ": " in line)
+    """Those fields of a package that was fetched."""
+    text = control_of(package, state).read_text(encoding="utf-8")
+    return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
 
 
 def libraries(depends: str) -> list[str]:
@@ -88,13 +95,18 @@ def with_libraries(packages: list[str], state: Path) -> dict[str, str]:
     Other dependencies (users, service managers, shells) are not followed: an image names what it wants.
     """
     found: dict[str, str] = {}
-    todo = list(packages)
+    todo = sorted(set(packages))
     while todo:
-        name = todo.pop()
-        if name not in found:
+        missing = [name for name in todo
+                   if not (control_of(name, state).is_file() and unpacked_at(name, state).is_dir())]
+        if missing:
+            fetch(missing, state)
+        wanted: set[str] = set()
+        for name in todo:
             fields = control(name, state)
             found[name] = fields["Version"]
-            todo += libraries(f"{fields.get('Pre-Depends', '')},{fields.get('Depends', '')}")
+            wanted.update(libraries(f"{fields.get('Pre-Depends', '')},{fields.get('Depends', '')}"))
+        todo = sorted(wanted - set(found))
     return dict(sorted(found.items()))
 
 

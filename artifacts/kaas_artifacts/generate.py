@@ -37,7 +37,7 @@ def make(unit: Unit, name: str, work: Path, run: Callable[[list[str]], None],
         # `go tool -modfile` builds the generator by its own pins, and runs it where the types are pinned
         run(["go", "tool", f"-modfile={modfile}", CONTROLLER_GEN, "crd",
              *(f"paths={pattern}" for pattern in source.names), f"output:dir={made}"])
-        text = joined([dumped(only_storage_version(crd)) for path in sorted(made.glob("*.yaml"))
+        text = joined([dumped(crd) for path in sorted(made.glob("*.yaml"))
                        for crd in documents(path)])
     else:
         module = json.loads(ask(["go", "mod", "download", "-json", str(unit.recipe.module)]))
@@ -58,21 +58,6 @@ def documents(path: Path) -> list[dict[str, Any]]:
         return [found for found in yaml.safe_load_all(path.read_text(encoding="utf-8")) if found]
     except (OSError, yaml.YAMLError) as err:
         raise BuildError(f"{path}: {err}") from err
-
-
-def only_storage_version(crd: dict[str, Any]) -> dict[str, Any]:
-    """The CRD with its storage version alone served, when its versions differ in shape; a new dict.
-
-    Between such versions only a conversion webhook can translate. Without one (the generator writes none) the API
-    server hands out an object of one version under another's name: better not to serve the others at all. They stay
-    defined, so that a webhook can be added.
-    """
-    versions = crd["spec"]["versions"]
-    shapes = {json.dumps(version.get("schema"), sort_keys=True) for version in versions}
-    if len(shapes) < 2 or crd["spec"].get("conversion", {}).get("strategy") == "Webhook":
-        return crd
-    served = [{**version, "served": bool(version["served"] and version["storage"])} for version in versions]
-    return {**crd, "spec": {**crd["spec"], "versions": served}}
 
 
 def dumped(data: dict[str, Any]) -> str:

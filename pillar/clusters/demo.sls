@@ -20,6 +20,9 @@ cluster:
     plugin: flannel
     flannel: {backend: vxlan}
     proxy: nftables
+  balancer:
+    plugin: metallb
+    metallb: {pools: [{name: default, addresses: [172.28.0.200-172.28.0.219]}]}
   artifacts:
     source: repository
     url: http://172.28.0.2:8080
@@ -27,6 +30,7 @@ cluster:
     registry.k8s.io: http://172.28.0.2:5000
     docker.io: http://172.28.0.2:5000
     registry.kaas.local: http://172.28.0.2:5000
+    quay.io: http://172.28.0.2:5000
   addons: [metrics-server, demo]
   # What containers instead of machines need: no own kernel settings, cgroup v1 allowed, no eviction by the host's disk usage.
   kubelet:

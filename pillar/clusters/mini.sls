@@ -20,6 +20,7 @@ cluster:
     registry.k8s.io: http://172.29.0.2:5000
     docker.io: http://172.29.0.2:5000
     registry.kaas.local: http://172.29.0.2:5000
+    quay.io: http://172.29.0.2:5000
   gateway: {plugin: traefik}
   addons: [metrics-server, demo]
   # What containers instead of machines need: no own kernel settings, cgroup v1 allowed, no eviction by the host's disk usage.

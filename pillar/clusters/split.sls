@@ -21,6 +21,7 @@ cluster:
     plugin: flannel
     flannel: {backend: vxlan}
     proxy: nftables
+  balancer: {plugin: haproxy}
   artifacts:
     source: repository
     url: http://172.30.0.2:8080
@@ -28,6 +29,7 @@ cluster:
     registry.k8s.io: http://172.30.0.2:5000
     docker.io: http://172.30.0.2:5000
     registry.kaas.local: http://172.30.0.2:5000
+    quay.io: http://172.30.0.2:5000
   addons: [metrics-server, demo]
   # What containers instead of machines need: no own kernel settings, cgroup v1 allowed, no eviction by the host's disk usage.
   kubelet:

@@ -11,4 +11,4 @@ kernel without a bridge of pods:
   kaas_network.absent:
     - links: [cni0]
     - chains: [CNI-]
-    - networks: {{ salt['pillar.get']('kaas:cluster:networks:pods', []) | json }}
+    - pods: True

@@ -1,4 +1,5 @@
 {% set kaas = pillar.kaas %}
+{% set services = kaas.balancer.get('haproxy', {}) if 'loadbalancer' in kaas.roles else {} %}
 {% set interfaces = [] %}
 {% for name, addresses in grains.ip4_interfaces.items() if kaas.node.address in addresses %}
 {% do interfaces.append(name) %}
@@ -47,6 +48,35 @@
           notify_master "/usr/bin/killall kube-proxy"
         {%- endif %}
         }
+        {%- if services and not services.shared %}
+        # The address of Services moves with the haproxy that leads to them.
+        vrrp_script balancer {
+          script "/usr/bin/killall -0 kaas-balancer"
+          interval 1
+          fall 2
+          rise 1
+        }
+        vrrp_instance services {
+          state BACKUP
+          nopreempt
+          interface {{ interfaces[0] }}
+          virtual_router_id {{ services.virtual_router_id }}
+          priority {{ 200 - (kaas.api_holders.keys() | list).index(kaas.node.name) }}
+          advert_int 1
+          unicast_src_ip {{ kaas.node.address }}
+          unicast_peer {
+        {%- for name, address in kaas.api_holders.items() if name != kaas.node.name %}
+            {{ address }}
+        {%- endfor %}
+          }
+          virtual_ipaddress {
+            {{ services.address }}/{{ kaas.cluster.network.nodes.split('/')[1] }}
+          }
+          track_script {
+            balancer
+          }
+        }
+        {%- endif %}
 
 /etc/systemd/system/keepalived.service.d/kaas.conf:
   file.managed:

@@ -5,6 +5,7 @@ include:
   - containerd.emptied
   # All plug-ins', whichever the node had.
   - sdn.*.absent
+  - balancers.haproxy.absent
   - kube-proxy.absent
   - containerd.absent
   - cni-plugins.absent

@@ -15,7 +15,16 @@ from laboratory import Laboratory, wanted_clusters
 
 # A cluster that is there for its topology runs the modules in which that shows.
 ONLY = {
-    "split": {"test_10_converged", "test_20_nodes", "test_30_permissions", "test_31_cis", "test_51_dual_stack", "test_55_networks", "test_93_load_balancers"},
+    "split": {
+        "test_10_converged",
+        "test_20_nodes",
+        "test_30_permissions",
+        "test_31_cis",
+        "test_51_dual_stack",
+        "test_55_networks",
+        "test_66_balancers",
+        "test_93_load_balancers",
+    },
 }
 
 

@@ -90,21 +90,22 @@ def test_routes_into_other_networks_are_refused_before_anything_changes(cluster)
 
 
 def test_the_network_changes_while_pods_stay(cluster, namespace):
-    """vxlan, host-gw, routes and back to vxlan: pods made under each reach those made under the others."""
+    """vxlan, host-gw, routes and back to vxlan: the pods made under one reach those made under the next, and answer all the while."""
     networks, nodes = given(cluster), cluster.kubelets
-    serve(cluster, namespace, "old")
-    pods = wait_ready(cluster, namespace, len(nodes))
-    first, target = nodes[0], pods[f"old-{nodes[-1]}"]
-
-    def ask():
-        cluster.exec(first, "curl", "-sf", "-m", "5", "-o", "/dev/null", f"http://{target}:8080/healthz")
-
+    sizes = {"vxlan": 1450, "gw": 1500, "routes": 1500, "back": 1450}
     steps = [
-        ("flannel host-gw", "gw", {"network": HOST_GW}),
-        ("routes", "routes", routed(cluster)),
-        ("flannel vxlan", "back", {"network": VXLAN}),
+        ("vxlan", "gw", "flannel host-gw", {"network": HOST_GW}),
+        ("gw", "routes", "routes", routed(cluster)),
+        ("routes", "back", "flannel vxlan", {"network": VXLAN}),
     ]
-    for name, age, change in steps:
+    serve(cluster, namespace, "vxlan")
+    pods = wait_ready(cluster, namespace, len(nodes))
+    for before, age, name, change in steps:
+        target = pods[f"{before}-{nodes[-1]}"]
+
+        def ask(target=target):
+            cluster.exec(nodes[0], "curl", "-sf", "-m", "5", "-o", "/dev/null", f"http://{target}:8080/healthz")
+
         with cluster.edited(change):
             with Loop(ask, every=0.5) as loop:
                 cluster.highstate().assert_fine()
@@ -113,17 +114,16 @@ def test_the_network_changes_while_pods_stay(cluster, namespace):
             cluster.highstate().assert_clean()
             for node in nodes:
                 lines = kernel(cluster, node)
-                assert [line for line in lines if line.startswith(":") and "KUBE" not in line] == LINKS[name], node
+                assert [line for line in lines if line.startswith(": ")] == LINKS[name], node
                 assert [line for line in lines if "flannel-" in line or "kaas" in line] == TABLES[name.split()[0]], node
             assert given(cluster) == networks
             serve(cluster, namespace, age)
-            pods = wait_ready(cluster, namespace, len(pods) + len(nodes))
+            pods = wait_ready(cluster, namespace, 2 * len(nodes))
             everyone_reaches_everyone(cluster, namespace, pods)
-            sizes = mtus(cluster, namespace, pods)
-            assert {sizes[f"{age}-{node}"] for node in nodes} == {1450 if name == "flannel vxlan" else 1500}
-            assert {sizes[f"old-{node}"] for node in nodes} == {1450}
+            assert mtus(cluster, namespace, pods) == {pod: sizes[pod.split("-")[0]] for pod in pods}
             if name == "routes":
                 drift_is_repaired(cluster, nodes[0])
+        cluster.kubectl("delete", "pod", f"--namespace={namespace}", *[f"{before}-{node}" for node in nodes])
     # The last step was a change of nothing: the cluster file's own network.
     cluster.highstate().assert_clean()
 

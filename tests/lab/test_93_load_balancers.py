@@ -7,7 +7,7 @@ LOAD_BALANCERS = True
 
 # role -> certificates, keys and other files of the machine, and the programs from the artifact repository
 HELD = {
-    "loadbalancer": (["ca.crt"], []),
+    "loadbalancer": (["ca.crt", "haproxy.crt", "haproxy.key", "/etc/kubernetes/haproxy.conf"], []),
     "etcd": (
         ["etcd/" + name for name in ("ca.crt", "healthcheck-client.crt", "healthcheck-client.key", "peer.crt", "peer.key", "server.crt", "server.key")],
         ["etcd"],
@@ -26,7 +26,7 @@ rm /run/impostor.cfg
 
 @pytest.mark.parametrize("role", HELD)
 def test_machines_of_one_role_hold_what_it_needs(cluster, role):
-    """A load balancer has the authority's certificate and no key at all; an etcd machine has etcd's certificates. Neither runs an agent."""
+    """A load balancer has the authority's certificate and what it reads Services with, no more; an etcd machine has etcd's certificates. Neither runs an agent."""
     files, programs = HELD[role]
     for node in cluster.alone(role):
         assert cluster.shell(node, FILES).splitlines() == files, node

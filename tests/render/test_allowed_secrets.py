@@ -59,8 +59,11 @@ def held(text, folder):
     return found
 
 
-def wanted(roles, what):
-    return {entry for role in roles for entry in ALLOWED["roles"][role][what]}
+def wanted(cluster, roles, what):
+    tables = [ALLOWED["roles"]]
+    for place, plugins in ALLOWED["plugins"].items():
+        tables.append(plugins.get(cluster.get(place, {}).get("plugin"), {}))
+    return {entry for table in tables for role in roles for entry in table.get(role, {}).get(what, [])}
 
 
 @pytest.mark.parametrize("name", TOPOLOGIES)
@@ -70,8 +73,8 @@ def test_nodes_reach_what_their_roles_list(tmp_path, name):
     for minion, node in kaas_topology.minion_ids(cluster).items():
         pillar, roles = master(minion), cluster["nodes"][node]["roles"]
         secrets = held(json.dumps(pillar).replace("\\n", "\n"), master.secrets)
-        assert secrets == {f"{cluster['name']}/{entry}" for entry in wanted(roles, "pillar")}, minion
-        purposes = wanted(roles, "certificates")
+        assert secrets == {f"{cluster['name']}/{entry}" for entry in wanted(cluster, roles, "pillar")}, minion
+        purposes = wanted(cluster, roles, "certificates")
         assert set(pillar["certificates"]) == purposes, minion
         # what the CA minion would grant comes from its own pillar, not from the node's
         assert set(kaas_pki.policies(granted, node)) == purposes, minion

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-CORE = {"ConfigMap": True, "Secret": True, "Pod": True, "Namespace": False, "Node": False}
+CORE = {"ConfigMap": True, "Secret": True, "Pod": True, "Service": True, "Namespace": False, "Node": False}
 APPS = {"Deployment": True, "DaemonSet": True, "StatefulSet": True}
 EXTENSIONS = {"CustomResourceDefinition": False}
 BUILT_IN = {"v1": CORE, "apps/v1": APPS, "apiextensions.k8s.io/v1": EXTENSIONS}
@@ -131,7 +131,9 @@ class Api:
         if "force" not in query:  # a merge patch
             if meta.get("resourceVersion") not in (None, before["metadata"]["resourceVersion"]):
                 raise Refusal(409, "Conflict", "the object has been modified")
-            return self.put(_merged(before, {**body, "metadata": {}}))
+            live = _merged(before, {**body, "metadata": {"annotations": meta.get("annotations", {})}})
+            live["metadata"]["annotations"] = {k: v for k, v in live["metadata"]["annotations"].items() if v is not None}
+            return self.put(live)
         if meta.get("uid") and (before is None or before["metadata"]["uid"] != meta["uid"]):
             raise Refusal(409, "Conflict", "uid mismatch: the provided object specified uid, which does not exist")
         after = _merged(before or {}, body)

@@ -379,21 +379,6 @@ def served(found):
     return [version["name"] for version in found["spec"]["versions"] if version["served"]]
 
 
-@pytest.mark.parametrize(("before", "after"), [
-    (crd(("v1", True, True, "a")), ["v1"]),
-    (crd(("v1", True, False, "a"), ("v2", True, True, "a")), ["v1", "v2"]),
-    (crd(("v1", True, False, "a"), ("v2", True, True, "b")), ["v2"]),
-    (crd(("v1", True, False, "a"), ("v2", True, True, "b"), conversion={"strategy": "Webhook"}), ["v1", "v2"]),
-    (crd(("v1", False, True, "a"), ("v2", True, False, "b")), []),
-], ids=["one", "two of one shape", "two shapes", "two shapes with a webhook", "the stored one was not served"])
-def test_versions_that_nobody_converts_are_not_served(before, after):
-    copy = json.loads(json.dumps(before))
-    found = generate.only_storage_version(before)
-    assert served(found) == after
-    assert [v["name"] for v in found["spec"]["versions"]] == [v["name"] for v in before["spec"]["versions"]]
-    assert before == copy
-
-
 @pytest.mark.parametrize(("texts", "whole"), [
     ([], ""), (["a: 1"], "---\na: 1\n"), (["---\na: 1\n\n", "b: 2\n"], "---\na: 1\n---\nb: 2\n"),
 ])
@@ -440,7 +425,7 @@ def test_crds_are_generated_by_the_pinned_generator(generator, tmp_path):
     assert fake.command[:3] == ["go", "tool", f"-modfile={folder}/go.mod"]
     assert "paths=example.org/a/api/..." in fake.command
     made = out / "a/1.0.0/linux-amd64/x.yaml"
-    assert [served(one) for one in yaml.safe_load_all(made.read_text())] == [["v2"], ["v1"]]
+    assert [served(one) for one in yaml.safe_load_all(made.read_text())] == [["v1", "v2"], ["v1"]]
     assert made.stat().st_mode & 0o777 == 0o644
     assert list(stamp["files"]) == ["a/1.0.0/linux-amd64/x.yaml"] and cli.is_current(unit, out, out / ".state")
     (folder / "go.sum").write_text("another generator")
@@ -718,6 +703,41 @@ def packages(tmp_path):
 def test_libraries_are_followed_all_the_way_and_nothing_else(packages):
     state, _ = packages
     assert debs.with_libraries(["server"], state) == dict.fromkeys(["libone", "libthree", "libtwo1", "server"], "1:2.0-1")
+
+
+@pytest.fixture
+def debian(tmp_path, monkeypatch):
+    """apt-get and dpkg-deb as scripts: `calls` is what apt-get was asked for, package `gone` does not exist."""
+    tools, calls = tmp_path / "tools", tmp_path / "calls"
+    tools.mkdir()
+    (tools / "apt-get").write_text(f"""#!/bin/sh
+for word; do case $word in -*|download|APT*) ;; gone) echo 'no such package' >&2; exit 100;;
+*) echo "$word" > "${{word}}_1_amd64.deb"; echo "$word" >> {calls}.now;; esac; done
+tr '\\n' ' ' < {calls}.now >> {calls}; echo >> {calls}; rm {calls}.now""")
+    (tools / "dpkg-deb").write_text("""#!/bin/sh
+name=$(cat "$2"); case $1 in -x) mkdir -p "$3/usr/bin"; echo "$name" > "$3/usr/bin/$name";;
+*) printf 'Package: %s\\nVersion: 1\\n' "$name"; [ "$name" = server ] && echo 'Depends: libone, libtwo';; esac; exit 0""")
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    return tmp_path / "state", calls
+
+
+def test_packages_are_fetched_by_one_call_for_each_step_and_once(debian):
+    state, calls = debian
+    assert list(debs.with_libraries(["server", "tool"], state)) == ["libone", "libtwo", "server", "tool"]
+    assert calls.read_text().split("\n") == ["server tool ", "libone libtwo ", ""]
+    assert (state / "debs/server/usr/bin/server").read_text() == "server\n"
+    debs.with_libraries(["server", "tool"], state)
+    assert len(calls.read_text().splitlines()) == 2
+    assert sorted(path.name for path in (state / "debs").glob(".fetch*")) == []
+
+
+def test_a_package_that_debian_does_not_have_is_told(debian):
+    state, _ = debian
+    with pytest.raises(BuildError, match="apt-get download gone tool failed.*no such package"):
+        debs.with_libraries(["tool", "gone"], state)
+    assert list((state / "debs").iterdir()) == []
 
 
 @pytest.mark.parametrize(("depends", "names"), [

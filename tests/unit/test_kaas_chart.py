@@ -138,7 +138,7 @@ def test_a_chart_that_gives_something_else_each_time_is_refused(helm, tmp_path):
 
 def test_helms_own_words_are_in_the_error(helm, tmp_path):
     (tmp_path / "error").write_text("Error: execution error at (web/templates/x.yaml:1:1): port is required")
-    with pytest.raises(ValueError, match="chart.tgz: helm says: Error: .*port is required"):
+    with pytest.raises(ValueError, match=r"chart\.tgz: helm says: Error: .*port is required"):
         kaas_chart.render(CHART, str(helm))
 
 

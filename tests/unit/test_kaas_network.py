@@ -165,7 +165,7 @@ def test_pod_networks_of_a_cni_configuration(tmp_path, text, found):
     assert kaas_network.pod_networks(tmp_path / "none") == []
 
 
-# -- module and states ---------------------------------------------------------------------------------------------
+# -- states ---------------------------------------------------------------------------------------------
 
 
 def loaded(tools, **options):
@@ -176,9 +176,23 @@ def always(answer):
     return lambda *_args: answer
 
 
-def test_mtu_of_the_machine():
-    assert loaded({"underlay": always(("eth1", 1400))}).modules["kaas_network.mtu"]("10.0.0.1") == 1400
-    assert loaded({"underlay": always((None, None))}).modules["kaas_network.mtu"]("10.0.0.1") == 1500
+CONFIG = {"name": "cbr0", "plugins": [{"type": "bridge", "mtu": 0}, {"type": "portmap"}]}
+
+
+@pytest.mark.parametrize(("mtu", "wanted"), [(None, 1400), (1350, 1350)])
+def test_the_configuration_of_the_bridge(tmp_path, mtu, wanted):
+    """The interface's MTU, unless the cluster file says one; written once, again when it is another's or open to others."""
+    state = loaded({"underlay": always(("eth1", 1400))}).states["kaas_network.bridged"]
+    path = tmp_path / "net.d" / "10.conflist"
+    assert state(str(path), CONFIG, "10.0.0.1", mtu=mtu)["changes"] == {"written": f"with an MTU of {wanted}"}
+    found = json.loads(path.read_text())
+    assert found["plugins"] == [{"type": "bridge", "mtu": wanted}, {"type": "portmap"}] and found["name"] == "cbr0"
+    assert path.stat().st_mode & 0o777 == 0o600 and [one.name for one in path.parent.iterdir()] == ["10.conflist"]
+    assert state(str(path), CONFIG, "10.0.0.1", mtu=mtu)["changes"] == {}
+    path.chmod(0o644)
+    assert state(str(path), CONFIG, "10.0.0.1", mtu=mtu)["changes"]
+    path.write_text("{}")
+    assert state(str(path), CONFIG, "10.0.0.1", mtu=mtu)["changes"]
 
 
 @pytest.mark.parametrize(
@@ -230,8 +244,9 @@ def test_routes_are_brought_about(kernel):
 
 
 def test_nothing_is_left(kernel):
-    state = loaded({}).states["kaas_network.absent"]
-    ret = state("x", links=["flannel*"], tables=["ip kube-proxy"], chains=["KUBE-"], networks=["10.244.0.0/16"], protocols=["75"])
+    pillar = {"kaas": {"cluster": {"networks": {"pods": ["10.244.0.0/16"]}}}}
+    state = Loaded(pillar, ["kaas_network"]).states["kaas_network.absent"]
+    ret = state("x", links=["flannel*"], tables=["ip kube-proxy"], chains=["KUBE-"], pods=True, protocols=["75"])
     assert ret["changes"]["removed"] == {
         "links": ["flannel.1"],
         "tables": ["ip kube-proxy"],

@@ -183,6 +183,30 @@ def node_labels(world, fails):
     return objects(world, fails, nodes={"m1": {"labels": {"a": "b"}}})
 
 
+def balanced(world, fails, **arguments):
+    world.server.api.put({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": "default", "annotations": {"gone": "pool"}},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 18080, "nodePort": 30001}]},
+    })  # fmt: skip
+    if fails:
+        world.server.api.refuse = world.fail(apiserver.Refusal(503, "ServiceUnavailable"))
+    return {"kubeconfig": world.server.kubeconfig, "timeout": 0, **arguments}
+
+
+def balancer_configured(world, fails):
+    world.tools["kaas_systemd.show"] = lambda unit: {"ActiveState": "active"}
+    world.tools["kaas_systemd.systemctl"] = world.act("reload")
+    path = str(world.root / "balancer" / "haproxy.cfg")
+    where = {"address": "127.0.0.1", "backends": {"w1": "10.0.0.21"}, "reserved": {22: "of SSH"}}
+    return balanced(world, fails, name=path, unit="x.service", program="/bin/true", **where)
+
+
+def balancer_published(world, fails):
+    return balanced(world, fails, address="10.0.0.100", reserved={22: "of SSH"})
+
+
 def certificates(world, fails):
     world.pillar["kaas"].update(topology())
     world.fakes["publish.publish"] = world.act("publish", {})
@@ -242,6 +266,11 @@ def network_routes(world, fails):
     return {"routes": {"10.244.2.0/24": "10.0.0.2"}, "protocol": "75", "networks": ["10.244.0.0/16"]}
 
 
+def network_bridged(world, fails):
+    machine(world, False, underlay=(None, None) if fails else ("eth1", 1500))
+    return {"name": str(world.root / "10.conflist"), "config": {"plugins": [{}]}, "address": "10.0.0.1"}
+
+
 def network_absent(world, fails):
     route = {"to": "10.244.2.0/24", "via": "10.0.0.2", "dev": "eth1", "protocol": "75", "family": 4}
     machine(world, fails, ["delete_link"], links=["cni0"], tables=["ip x"], chains=["iptables nat X"], routes=[route])
@@ -264,6 +293,9 @@ CASES = {
     "kaas_artifact.installed": (installed, "file://", "check `artifacts` in the cluster file"),
     "kaas_artifact.absent": (uninstalled, "/opt/kaas/x", "apply this again"),
     "kaas_ca.present": (authorities, "/ca/x/", "from a backup"),
+    "kaas_balancer.configured": (balancer_configured, "kubeconfig", "apply this again when the API answers"),
+    "kaas_balancer.published": (balancer_published, "kubeconfig", "kube-apiserver.service"),
+    "kaas_balancer.released": (functools.partial(balanced, annotation="gone"), "kubeconfig", "kube-apiserver.service"),
     "kaas_etcd.configured": (etcd_configured, "cluster cafe1", "Start the other members"),
     "kaas_etcd.recorded": (etcd, "127.0.11.1", "is etcd.service active there"),
     "kaas_file.joined": (joined, "/none", "must come first"),
@@ -272,6 +304,7 @@ CASES = {
     "kaas_kernel.at_least": (old_kernel, "network.plugin: cilium", "boot a newer kernel"),
     "kaas_network.fits": (network_fits, "eth1 has an MTU of 1400", "write network.mtu: 1400"),
     "kaas_network.routes": (network_routes, "set_route: Operation not permitted", "on one link"),
+    "kaas_network.bridged": (network_bridged, "no interface says", "must have this address"),
     "kaas_network.absent": (network_absent, "delete_link: Operation not permitted", "apply this again"),
     "kaas_object.applied": (object_applied, "https://127.0.0.1", "kube-apiserver.service"),
     "kaas_object.absent": (object_absent, "https://127.0.0.1", "kube-apiserver.service"),

@@ -1,10 +1,6 @@
 {% from 'cni-plugins/bridge.jinja' import conflist %}
 {% set kaas = pillar.kaas %}
-# The rules take connections out of the cluster from behind the node's own address; inside, pods keep theirs.
-routes-packages:
-  pkg.installed:
-    - pkgs: [iproute2, nftables]
-
+# Connections out of the cluster come from the node's own address; inside, pods keep theirs.
 /etc/kaas-routes/rules.nft:
   file.managed:
     - makedirs: True
@@ -75,9 +71,9 @@ routes-packages:
         [Install]
         WantedBy=multi-user.target
 
-# Pods get the interface's MTU: nothing is added to their packets.
+# Nothing is added to packets: pods have the MTU of the machine's interface.
 /etc/cni/net.d/10-kaas.conflist:
-  file.managed:
-    - makedirs: True
-    - mode: '0600'
-    - contents: {{ conflist(kaas.cluster.network.pod_mtu or salt['kaas_network.mtu'](kaas.node.address), kaas.node.pods, kaas.cluster.networks.pods) | json }}
+  kaas_network.bridged:
+    - config: {{ conflist(0, kaas.node.pods, kaas.cluster.networks.pods) | indent(8) }}
+    - address: {{ kaas.node.address }}
+    - mtu: {{ kaas.cluster.network.pod_mtu | json }}

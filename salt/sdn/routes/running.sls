@@ -1,5 +1,6 @@
 include:
   - cni-plugins.installed
+  - sdn.routes.installed
   - sdn.routes.configured
 
 kaas-routes.service:

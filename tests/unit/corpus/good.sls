@@ -26,7 +26,15 @@ cluster:
     mtu: 1500
     policies: optional
     proxy: nftables
-  balancer: {plugin: metallb, metallb: {}, haproxy: {}}
+  balancer:
+    plugin: metallb
+    metallb:
+      pools:
+        - {name: default, addresses: [10.1.0.224-10.1.0.239], auto_assign: true, mode: l2}
+        - {name: routed, addresses: [10.2.0.0/28], auto_assign: false, mode: bgp}
+      nodes: {disk: ssd}
+      peers: [{address: 10.1.0.1, asn: 64512, my_asn: 64513, port: 179, multihop: false, password_secret: router}]
+    haproxy: {address: 10.1.0.101, virtual_router_id: 62, reserved_ports: [9100]}
   gateway:
     plugin: traefik
     traefik:
