@@ -129,7 +129,9 @@ def networks_are_networks(cluster, _facts):
 def ipv6_is_written_shortest(cluster, _facts):
     """IPv6 networks and addresses: lower case and shortest form (RFC 5952), as Kubernetes writes them."""
     texts = {path: text for key in NETWORKS for path, text in _written(cluster, key).items() if _network(text)}
-    texts.update({f"nodes.{n}.address6": node["address6"] for n, node in cluster["nodes"].items() if "address6" in node})
+    texts.update(
+        {f"nodes.{n}.address6": node["address6"] for n, node in cluster["nodes"].items() if "address6" in node}
+    )
     for path, text in texts.items():
         shortest = str(ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text))
         if text != shortest:
@@ -172,7 +174,10 @@ def networks_are_ordinary(cluster, _facts):
         kinds = ("is_loopback", "is_link_local", "is_multicast", "is_reserved", "is_unspecified")
         special = next((kind for kind in kinds if getattr(net, kind) or getattr(net.network_address, kind)), None)
         if special:
-            yield path, f"{net} is {special[3:].replace('_', '-')}: use a private network such as {PRIVATE[net.version]}"
+            yield (
+                path,
+                f"{net} is {special[3:].replace('_', '-')}: use a private network such as {PRIVATE[net.version]}",
+            )
 
 
 @check()
@@ -325,8 +330,16 @@ def network_policies_are_enforced(cluster, _facts):
     """`network.policies: required`: the network's plug-in enforces NetworkPolicies, or they are only words."""
     name, about = _sdn(cluster)
     if cluster["network"]["policies"] == "required" and not about.get("network_policy"):
-        able = [other for other, data in cluster["plugins"]["sdn"]["known"].items() if data.get("facts", {}).get("network_policy")]
-        advice = f"use one of: {', '.join(able)}" if able else "none here does; write optional, and keep pods apart otherwise"
+        able = [
+            other
+            for other, data in cluster["plugins"]["sdn"]["known"].items()
+            if data.get("facts", {}).get("network_policy")
+        ]
+        advice = (
+            f"use one of: {', '.join(able)}"
+            if able
+            else "none here does; write optional, and keep pods apart otherwise"
+        )
         yield "network.policies", f"{name} does not enforce NetworkPolicies: {advice}"
 
 

@@ -24,7 +24,12 @@ def cluster(name, nodes):
         "networks": {"services": ["10.96.0.0/16"]},
         "purposes": formula.plugin("sdn", "flannel")["certificates"],
         "nodes": {
-            node: {"id": identifier, "address": f"172.28.0.{number}", "addresses": [f"172.28.0.{number}"], "roles": roles}
+            node: {
+                "id": identifier,
+                "address": f"172.28.0.{number}",
+                "addresses": [f"172.28.0.{number}"],
+                "roles": roles,
+            }
             for number, (node, (identifier, roles)) in enumerate(nodes.items(), 11)
         },
     }
