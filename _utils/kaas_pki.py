@@ -6,8 +6,8 @@ lists, the CA minion what it may grant, and the node what it must find on its di
 
 A *topology* is ``{name, domain, api: {address}, networks: {services: [one of each address family]}, nodes: {name: {id,
 address, addresses, roles}}}`` (``address`` is the first of ``addresses``), optionally with ``certificates: {days,
-renew_before_days}``, ``purposes``, the rows that the cluster's plug-ins add to :data:`PURPOSES`, and ``unused``, purposes
-of components that the cluster does without.
+renew_before_days}``, ``purposes``, the rows that the cluster's plug-ins add to :data:`PURPOSES`, and ``unused``,
+purposes of components that the cluster does without.
 A *policy* is ``{ca, common_name, organization, usages, dns, ip, days, renew_before_days, cert, key, ca_file, owner}``:
 everything about one certificate except its public key, so that a requester has nothing to choose.
 """

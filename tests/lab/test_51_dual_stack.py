@@ -223,7 +223,9 @@ def test_pods_leave_the_cluster_by_their_nodes_address(cluster, clients):
     for node in cluster.kubelets:
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             seen = pool.submit(cluster.exec, machine, "python3", "-c", WHO_ASKS, str(PORT))
-            eventually(lambda: cluster.shell(machine, f"ss -Htln6 sport = :{PORT}", check=False), 20, "the server to listen")
+            eventually(
+                lambda: cluster.shell(machine, f"ss -Htln6 sport = :{PORT}", check=False), 20, "the server to listen"
+            )
             ask(cluster, node, clients[f"client-{node}"][1], 8084, check=False)
             assert seen.result(timeout=60).stdout.split() == [address6(cluster, node)], node
 

@@ -24,7 +24,12 @@ def cluster(name, nodes):
         "networks": {"services": ["10.96.0.0/16"]},
         "purposes": formula.plugin("sdn", "flannel")["certificates"],
         "nodes": {
-            node: {"id": identifier, "address": f"172.28.0.{number}", "addresses": [f"172.28.0.{number}"], "roles": roles}
+            node: {
+                "id": identifier,
+                "address": f"172.28.0.{number}",
+                "addresses": [f"172.28.0.{number}"],
+                "roles": roles,
+            }
             for number, (node, (identifier, roles)) in enumerate(nodes.items(), 11)
         },
     }
@@ -263,7 +268,7 @@ def test_a_lost_memory_of_requesters_is_begun_anew(ca):
 
 def test_added_node_is_served_at_once(ca):
     assert "certificates" in ca.issue("w1.demo", {"kubelet": PUBLIC})
-    node = {"id": "w2.demo", "address": "172.28.0.22", "roles": ["worker"]}
+    node = {"id": "w2.demo", "address": "172.28.0.22", "addresses": ["172.28.0.22"], "roles": ["worker"]}
     demo = {**CLUSTERS["demo"], "nodes": {**CLUSTERS["demo"]["nodes"], "w2": node}}
     ca.pillar_now = {"kaas": {"ca": {"clusters": {"demo": demo}}}}
     assert "certificates" in ca.issue("w2.demo", {"kubelet": PUBLIC})

@@ -22,7 +22,9 @@ DUAL = {
         "pods": ["10.244.0.0/16", "fd00:10:244::/56"],
         "services": ["10.96.0.0/16", "fd00:10:96::/112"],
     },
-    "nodes": {name: {"address6": f"fd00:1::{n}"} for name, n in {"m1": 11, "m2": 12, "m3": 13, "w1": 21, "w2": 22}.items()},
+    "nodes": {
+        name: {"address6": f"fd00:1::{n}"} for name, n in {"m1": 11, "m2": 12, "m3": 13, "w1": 21, "w2": 22}.items()
+    },
 }
 
 
@@ -75,7 +77,9 @@ def test_good_with_both_address_families_is_valid(tmp_path, known):
     assert cluster and lines == []
 
 
-@pytest.mark.parametrize("change", [{"pods": "fd00:10::/48"}, {"services": "fd00:10:96::/108"}, {"services": "fd00:10:96::/124"}])
+@pytest.mark.parametrize(
+    "change", [{"pods": "fd00:10::/48"}, {"services": "fd00:10:96::/108"}, {"services": "fd00:10:96::/124"}]
+)
 def test_ipv6_networks_at_their_limits_are_valid(tmp_path, known, change):
     change = {"network": {key: [DUAL["network"][key][0], net] for key, net in change.items()}}
     cluster, lines = said(tmp_path, known, document({"dual": True, "change": change}))
@@ -198,16 +202,24 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path, known):
 
 @pytest.mark.parametrize(
     "text",
-    ["\n".join(f"a{number}: on" for number in range(500)), yaml.safe_dump({f"key{number}": 1 for number in range(500)})],
+    [
+        "\n".join(f"a{number}: on" for number in range(500)),
+        yaml.safe_dump({f"key{number}": 1 for number in range(500)}),
+    ],
     ids=["yaml", "schema"],
 )
 def test_very_many_mistakes_are_told_in_part(tmp_path, known, text):
     _, lines = said(tmp_path, known, text)
-    assert len(lines) == 101 and lines[-1].endswith(("has more mistakes: correct these first", "correct these first (line 100)"))
+    assert len(lines) == 101 and lines[-1].endswith(
+        ("has more mistakes: correct these first", "correct these first (line 100)")
+    )
 
 
 def test_networks_that_are_none_stop_no_other_check(tmp_path, known):
-    change = {"network": {"nodes": "10.1.0.0/33", "pods": "10.244.0.0/33", "services": "10.96.0.0/33"}, "addons": ["demo"]}
+    change = {
+        "network": {"nodes": "10.1.0.0/33", "pods": "10.244.0.0/33", "services": "10.96.0.0/33"},
+        "addons": ["demo"],
+    }
     _, lines = said(tmp_path, known, clusterfiles.patched(clusterfiles.good(), {"cluster": change}))
     assert [line.rpartition(" (")[2] for line in lines] == ["networks-are-networks)"] * 3 + ["addons-have-their-needs)"]
 
@@ -230,7 +242,10 @@ SKEW = [
 
 @pytest.mark.parametrize(("version", "nodes", "expected"), SKEW, ids=str)
 def test_version_skew(tmp_path, known, version, nodes, expected):
-    change = {"kubernetes": version, "nodes": {"w2": {"kubernetes": None}, **{name: {"kubernetes": own} for name, own in nodes.items()}}}
+    change = {
+        "kubernetes": version,
+        "nodes": {"w2": {"kubernetes": None}, **{name: {"kubernetes": own} for name, own in nodes.items()}},
+    }
     table = {**known, "versions": MINORS}
     _, lines = said(tmp_path, table, clusterfiles.patched(clusterfiles.good(), {"cluster": change}))
     assert [line.removesuffix(" (versions-are-within-skew)") for line in lines] == expected

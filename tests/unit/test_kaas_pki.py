@@ -139,9 +139,7 @@ def test_names_of_the_apiserver_cover_every_way_to_it():
     [
         pytest.param({"api": {"address": "api.example.org"}}, "api.example.org", None, id="balancer by name"),
         pytest.param({"api": {}}, None, None, id="no address of its own"),
-        pytest.param(
-            {"networks": {"services": ["10.96.0.0/16", "fd00:96::/112"]}}, None, "fd00:96::1", id="dual"
-        ),
+        pytest.param({"networks": {"services": ["10.96.0.0/16", "fd00:96::/112"]}}, None, "fd00:96::1", id="dual"),
     ],
 )
 def test_names_of_the_apiserver_in_other_topologies(changes, dns, ip):
@@ -211,7 +209,12 @@ def test_a_certificate_counts_from_its_first_second_to_its_last(authority, polic
     cert = signed(authority, policy, key)
     first, last = NOW - datetime.timedelta(minutes=5), NOW + 90 * DAY
     second = datetime.timedelta(seconds=1)
-    for now, problem in ((first - second, "not valid before"), (first, None), (last - second, "soon"), (last, "expired")):
+    for now, problem in (
+        (first - second, "not valid before"),
+        (first, None),
+        (last - second, "soon"),
+        (last, "expired"),
+    ):
         found = kaas_pki.problems(cert, key, authority["certificate"], policy, now=now)
         assert [problem in text for text in found] == ([True] if problem else []), (now, found)
 

@@ -139,7 +139,11 @@ def test_the_apiserver_asks_its_own_etcd_member_first():
     ("name", "digests", "reference"),
     [
         ("coredns", {}, "registry.k8s.io/coredns/coredns:v1.15.0"),
-        ("coredns", {"registry.k8s.io/coredns/coredns:v1.15.0": "sha256:1"}, "registry.k8s.io/coredns/coredns:v1.15.0@sha256:1"),
+        (
+            "coredns",
+            {"registry.k8s.io/coredns/coredns:v1.15.0": "sha256:1"},
+            "registry.k8s.io/coredns/coredns:v1.15.0@sha256:1",
+        ),
         ("coredns", {"registry.k8s.io/coredns/coredns:v1.14.9": "sha256:1"}, "registry.k8s.io/coredns/coredns:v1.15.0"),
         ("pause", {"registry.k8s.io/pause:3.10.2": "sha256:2"}, "registry.k8s.io/pause@sha256:2"),
     ],
@@ -221,7 +225,10 @@ def test_masters_alone_get_what_their_apiservers_are_configured_with():
 
     found = {node: kaas_topology.derive(cluster("demo"), node, TABLE, source) for node in ("m1", "m2", "w1")}
     assert found["m1"]["rbac"] == {"bindings": []} and "rbac" not in found["m2"]
-    assert found["m2"]["authentication"] == {"jwt": []} and found["m2"]["admission"]["pod_security"]["enforce"] == "baseline"
+    assert (
+        found["m2"]["authentication"] == {"jwt": []}
+        and found["m2"]["admission"]["pod_security"]["enforce"] == "baseline"
+    )
     assert not {"authentication", "admission", "rbac"} & found["w1"].keys()
 
 
@@ -287,7 +294,9 @@ def test_a_file_that_nobody_vouches_for_is_refused():
         kaas_topology.verified(lambda artifact, version, name: SOURCES[artifact], {})("bare", "1", "file")
 
 
-@pytest.mark.parametrize(("plugin", "expected"), [("calico", ["bridge", "firewall"]), ("cilium", kaas_topology.CNI_PLUGINS)])
+@pytest.mark.parametrize(
+    ("plugin", "expected"), [("calico", ["bridge", "firewall"]), ("cilium", kaas_topology.CNI_PLUGINS)]
+)
 def test_what_a_network_brings_itself_is_not_installed(plugin, expected):
     wanted = cluster("demo")
     wanted["plugins"]["sdn"]["name"] = plugin
@@ -389,6 +398,7 @@ def test_a_cluster_without_kube_proxy_has_nothing_of_it():
     assert "kube-proxy" not in kaas_topology.node_artifacts(wanted, "w1")
     assert "kube-proxy" not in kaas_topology.kubeconfigs(wanted, "w1")
     assert kaas_topology.topology(wanted)["unused"] == ["kube-proxy"]
+
 
 # --- the demo -------------------------------------------------------------------------------------------------------
 
