@@ -133,8 +133,8 @@ def absent(name, links=(), tables=(), chains=(), pods=False, protocols=(), idle=
         Routes into the cluster's pod networks, and routes with these protocols, but for those that the kernel keeps
         itself. A machine that is no node any more has no pillar, and nobody knows its networks.
     idle
-        Seconds to wait, before interfaces are removed, for the routes over them to lead elsewhere: other nodes may be on
-        the way to the network that follows. After that they are removed all the same.
+        Seconds to wait, before interfaces are removed, for the routes over them to lead elsewhere: other nodes may be
+        on the way to the network that follows. After that they are removed all the same.
     """
     utils = __utils__
     ret = {"name": name, "changes": {}, "result": True, "comment": "Nothing is left"}

@@ -64,8 +64,8 @@ def of_network(name, chosen, conflists, folder="/etc/cni/net.d"):
         former = ", ".join(others.values())
         some = ", ".join([*found[:3], *(["..."] if len(found) > 3 else [])])
         comment = (
-            f"{len(found)} pods of the network {former} run here ({some}) and would lose it: end all pods of the cluster "
-            "first, by `salt '*.CLUSTER' state.apply kubelet.absent,containerd.emptied` "
+            f"{len(found)} pods of the network {former} run here ({some}) and would lose it: end all pods of the "
+            "cluster first, by `salt '*.CLUSTER' state.apply kubelet.absent,containerd.emptied` "
             f"(docs/networks-calico-cilium.md), or write network.plugin: {former} again"
         )
         return {**ret, "result": False, "comment": comment}

@@ -25,7 +25,7 @@ ONE_TIME = {"Job", "Pod"}
 KEYS = {"file", "name", "namespace", "values", "include_crds", "kubernetes"}
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML as Kubernetes' own reader has it: dates and ``1:30`` are text, as JSON has neither."""
 
 
@@ -52,7 +52,7 @@ def documents(text, place):
         mark = getattr(error, "problem_mark", None)
         where = f"{place}:{mark.line + 1}" if mark else place
         raise ValueError(f"{where}: no YAML ({getattr(error, 'problem', None) or error})") from None
-    found = []
+    found: list[dict] = []
     for number, one in enumerate(parsed, start=1):
         if not isinstance(one, dict) or not isinstance(one.get("kind"), str):
             raise ValueError(f"{place}: document {number} is no Kubernetes object")

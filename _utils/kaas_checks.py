@@ -18,6 +18,7 @@ import ipaddress
 import itertools
 import re
 import ssl
+from typing import Any
 
 # All that Salt offers of this module: its loader takes time for each name.
 __load__ = ["findings"]
@@ -615,8 +616,8 @@ def taints_are_unique(cluster, _facts):
 
 @check("warning")
 def settings_have_an_effect(cluster, _facts):
-    """Settings that nothing reads: labels and taints of machines that are no Kubernetes nodes, pod networks of nodes where
-    Kubernetes gives them, IPv6 addresses without IPv6 networks, a URL with upstream."""
+    """Settings that nothing reads: labels and taints of machines that are no Kubernetes nodes, pod networks of nodes
+    where Kubernetes gives them, IPv6 addresses without IPv6 networks, a URL with upstream."""
     for name, node in cluster["nodes"].items():
         for key in ("labels", "taints"):
             if node.get(key) and not _has_kubelet(node):
@@ -1062,6 +1063,8 @@ def _every_network(cluster):
 
 def _range(text):
     """Return ``(first, last)`` of a network or of a range ``a-b``. Raises ValueError."""
+    first: Any
+    last: Any
     if "-" in text:
         first, last = (ipaddress.ip_address(one) for one in text.split("-", 1))
     else:
@@ -1114,7 +1117,7 @@ def pools_are_ranges(cluster, _facts):
 def pools_are_free(cluster, _facts):
     """`balancer.metallb.pools`: no address of a node, of the API, of the pod or service network, or of another pool."""
     taken = list(_claimed(cluster).items())
-    seen = []
+    seen: list[tuple] = []
     for path, text, first, last, _ in _pools(cluster):
         for owner, address in taken:
             if _within(str(address), first, last):

@@ -101,7 +101,8 @@ def deletion_phases(objects: Iterable[Object]) -> list[list[Object]]:
     Custom resources go first: the controller that has to clean up after them, often by a finalizer, lies in the same
     set, and their definitions do, too.
     """
-    custom, rest = [], []
+    custom: list[Object] = []
+    rest: list[Object] = []
     ordered_objects = deletion_order(objects)
     defined = {
         (obj["spec"]["group"], obj["spec"]["names"]["kind"])
@@ -388,8 +389,8 @@ def pod_troubles(pods: Iterable[Object], limit: int = 3) -> list[str]:
 def node_plan(node: Object, wanted: Object, manager: str) -> Object:
     """Return what it takes to give a live Node its labels and taints.
 
-    wanted: {"labels": {key: value}, "taints": [{"key", "value"?, "effect"}], "pods": [network, ...]}; manager: the field
-    manager that applies them, whose labels that are wanted no more go away.
+    wanted: {"labels": {key: value}, "taints": [{"key", "value"?, "effect"}], "pods": [network, ...]}; manager: the
+    field manager that applies them, whose labels that are wanted no more go away.
     Returns {"changed": [field paths], "taints": None or the new list, "pods": None or the fields of the spec to be set,
     "problem": None or why the Node can't become what is wanted, "apply": the object to apply}. The object has the uid
     of the Node, so that the server refuses to create one, should the Node have gone meanwhile.

@@ -39,7 +39,10 @@ def plan(pods: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def measure(cluster: Cluster, runs: int) -> dict[str, Any]:
-    """Transfers by TCP, each way in turn: `{plugin, nodes: [name, name], mtu: {nodes, pods}, gbits: {nodes: [...], pods: [...]}}`."""
+    """Transfers by TCP, each way in turn.
+
+    Returns `{plugin, nodes: [name, name], mtu: {nodes, pods}, gbits: {nodes: [...], pods: [...]}}`.
+    """
     if not shutil.which("iperf3"):
         raise LabError("iperf3 is missing on this host: apt-get install iperf3")
     one, other = plan(kube.query(cluster, "get", "pods", "--all-namespaces"))

@@ -95,7 +95,8 @@ def _network(found: dict[str, Any]) -> list[str]:
     gbits, mtu = found["gbits"], found["mtu"]
     cells = [spread(gbits[way]).text(2) for way in ("nodes", "pods")]
     return [
-        f"**Throughput** of one TCP connection from {' to '.join(found['nodes'])}, {len(gbits['pods'])} runs, median (least–most).",
+        f"**Throughput** of one TCP connection from {' to '.join(found['nodes'])}, {len(gbits['pods'])} runs, "
+        "median (least–most).",
         "",
         "| network | MTU of nodes / pods | node to node, Gbit/s | pod to pod, Gbit/s | pods / nodes |",
         "|---|---|---|---|---|",

@@ -135,6 +135,7 @@ def test_an_artifact_missing_from_the_index_is_named(folder, tmp_path):
 def test_upstream_needs_no_index(folder):
     document = formula.read_cluster("demo")
     document["cluster"]["artifacts"] = {"source": "upstream"}
+    del document["cluster"]["balancer"]  # nobody publishes MetalLB's definitions apart
     root = with_clusters(folder, "root-upstream", yaml.safe_dump(document))
     opts = formula.options(folder, "m1.demo", root)
     opts["ext_pillar"][0]["kaas"]["artifacts"] = None
