@@ -57,9 +57,7 @@ NEEDED: dict = {("balancer", "metallb"): lambda cluster: {"pools": [pool(cluster
 def choosing(cluster, place, key, plugin):
     """Return what is merged over a cluster so that it chooses a plug-in, with the settings that this one must have."""
     settings = {plugin: NEEDED[place, plugin](cluster)} if (place, plugin) in NEEDED else {}
-    if (place, key) == ("network", "plugin") and not known()["plugins"]["sdn"][plugin].get("facts", {}).get(
-        "dual_stack"
-    ):
+    if (place, key) == ("network", "plugin") and not formula.plugin("sdn", plugin).get("facts", {}).get("dual_stack"):
         # It joins pods by IPv4 alone: of a cluster with both address families, the IPv4 networks remain.
         both = {name: one for name, one in cluster["network"].items() if isinstance(one, list)}
         settings |= {name: first for name, (first, *_) in both.items()}
