@@ -174,7 +174,8 @@ def node_labels(name, nodes, kubeconfig=KUBECONFIG, timeout=120):
     nodes
         ``{node name: {labels: {key: value}, taints: [{key, value?, effect}], pods: [network, ...]}}``. Labels and
         taints that left the description are taken away, those of others stay. The pod networks of a Node are written
-        once: Kubernetes lets nobody change them, so another one that is there is an error; ``[]`` leaves them to others.
+        once: Kubernetes lets nobody change them, so another one that is there is an error; ``[]`` leaves them to
+        others.
     timeout
         Seconds to wait for the API at first, and again for the nodes to register. Never creates a Node.
     """

@@ -88,7 +88,8 @@ def build_inputs(unit: Unit) -> dict[str, Any]:
         inputs["tests"] = recipe.tests
     if recipe.generate:
         inputs["generate"] = {name: [source.kind, *source.names] for name, source in recipe.generate.items()}
-        inputs["generator"] = [stamps.sha256_file(path) for path in generate.inputs(unit)]
+        # and this project's part of it: what it makes of the generator's output
+        inputs["generator"] = [stamps.sha256_file(path) for path in (*generate.inputs(unit), Path(generate.__file__))]
     if recipe.cgo:
         inputs["c"] = goenv.c_facts(tuple(sorted(recipe.system.items())))
     return inputs

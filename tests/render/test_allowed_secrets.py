@@ -14,6 +14,7 @@ import salt.pillar
 import yaml
 
 ALLOWED = yaml.safe_load((pathlib.Path(__file__).parent / "allowed-secrets.yaml").read_text(encoding="utf-8"))
+DEFAULTS = yaml.safe_load((formula.DATA / "defaults.yaml").read_text(encoding="utf-8"))
 TOPOLOGIES = matrix.topologies()
 FILES = {path.stem: path for folder in matrix.FOLDERS for path in (formula.ROOT / "pillar" / folder).glob("*.sls")}
 NOT_SECRET = ("sa.pub", "csr-signer.crt", ".lock")
@@ -62,8 +63,9 @@ def held(text, folder):
 def wanted(cluster, roles, what):
     tables = [ALLOWED["roles"]]
     for place, plugins in ALLOWED["plugins"].items():
-        tables.append(plugins.get(cluster.get(place, {}).get("plugin"), {}))
-    return {entry for table in tables for role in roles for entry in table.get(role, {}).get(what, [])}
+        tables.append(plugins.get(cluster.get(place, {}).get("plugin", DEFAULTS[place].get("plugin")), {}))
+    found = {entry for table in tables for role in roles for entry in table.get(role, {}).get(what, [])}
+    return found - {"kube-proxy"} if cluster["network"].get("proxy") == "none" else found
 
 
 @pytest.mark.parametrize("name", TOPOLOGIES)

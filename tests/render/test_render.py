@@ -78,7 +78,10 @@ class Rendered:
         for kind, chunks in self.highstates(case).items():
             # What undoes something is for any node; the CA minion alone has no cluster.
             undo = sls.rpartition(".")[2] in UNDO and (kind == "ca") == (sls == "ca.absent")
-            if undo or sls in {chunk["__sls__"] for chunk in chunks} | included(chunks):
+            used = {chunk["__sls__"] for chunk in chunks} | included(chunks)
+            # A plug-in whose programs come in images has an installed.sls that only includes.
+            includes = sls.endswith(".installed") and f"{sls.removesuffix('installed')}running" in used
+            if undo or includes or sls in used:
                 node = self.nodes(case)[kind]
                 found.append((node, node.alone(sls)))
         return found
