@@ -85,6 +85,7 @@ def test_each_row_is_complete(row):
         "verbs",
         "resources",
         "subjects",
+        "plugins",
         "answer",
         "spec",
         "container",
