@@ -15,7 +15,7 @@ SHELL_FILES = $(shell git ls-files -co --exclude-standard | while read -r f; do 
 	[ -f "$$f" ] && head -c 40 "$$f" | grep -aqE '^\#!/bin/(ba)?sh' && echo "$$f"; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo lab-down status test check lint artifacts validate conformance reference mutation bench clean env
+.PHONY: help lab demo lab-down status test test-all check lint artifacts validate conformance reference mutation bench clean env
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -40,8 +40,14 @@ artifacts: ## build the programs and images that the cluster installs
 test: env ## everything: linters, then unit, render, live and lab tests (brings the lab up)
 	@status=0; $(MAKE) --no-print-directory lint || status=1; \
 	artifacts/build || exit 1; \
+	echo 'left to make test-all: the conformance tests of Kubernetes (tests/lab/test_95_conformance.py is skipped unless they are built)'; \
 	KAAS_TEST_DOWN=$(KAAS_TEST_DOWN) $(TEST_BIN)/pytest tests/unit tests/render tests/live tests/lab $(COVERAGE) $(PYTEST) || status=1; \
 	exit $$status
+
+test-all: env ## test, with the conformance tests that it leaves out: first a selection, at the end all (two hours)
+	artifacts/build --with conformance
+	$(MAKE) --no-print-directory test
+	$(MAKE) --no-print-directory lab conformance
 
 check: env lint ## linters, unit and render tests, the Vagrantfile: what needs no machines
 	CLUSTER=$(CLUSTER) VAGRANT_HOME=$(CURDIR)/build/vagrant-home VAGRANT_DOTFILE_PATH=$(CURDIR)/build/vagrant-check \

@@ -13,7 +13,7 @@ def built():
     """The folder with the tests; they take minutes to build and are no part of a cluster."""
     found = conformance.repository()
     if not found:
-        pytest.skip("the tests are not built: artifacts/build --with conformance")
+        pytest.skip("the conformance tests are not built (make test-all, or artifacts/build --with conformance)")
     return found[min(found)]
 
 
