@@ -68,12 +68,15 @@ def test_nodes_run_the_version_of_the_table(cluster, nodes):
 
 
 def test_nodes_have_their_address(cluster, nodes):
-    """InternalIP is the address of the cluster file, on machines with several interfaces too."""
+    """InternalIP is the address of the cluster file (both, with two families), on machines with several interfaces too."""
     found = {
         name: [item["address"] for item in node["status"]["addresses"] if item["type"] == "InternalIP"]
         for name, node in nodes.items()
     }
-    assert found == {name: [cluster.address(name)] for name in cluster.kubelets}
+    spec = cluster.spec["nodes"]
+    assert found == {
+        name: [spec[name][key] for key in ("address", "address6") if key in spec[name]] for name in cluster.kubelets
+    }
 
 
 def test_masters_carry_role_label_and_taint(cluster, nodes):
