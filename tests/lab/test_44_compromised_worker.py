@@ -176,7 +176,7 @@ def test_certificates_of_another_authority_are_worth_nothing(cluster, tmp_path):
     """The strongest certificate of a cluster with the same names, and those of the lab's other clusters; the own one works."""
     key, authority = kaas_pki.create_key(), kaas_pki.create_ca("kubernetes")
     topology = {"name": cluster.name, "domain": "cluster.local", "networks": {"services": ["10.96.0.0/16"]},
-                "nodes": {"m1": {"id": "m1", "address": "172.28.0.11", "roles": ["etcd", "master"]}}}  # fmt: skip
+                "nodes": {"m1": {"id": "m1", "address": "172.28.0.11", "addresses": ["172.28.0.11"], "roles": ["etcd", "master"]}}}  # fmt: skip
     policy = kaas_pki.policies(topology, "m1")["super-admin"]
     chain = tmp_path / "foreign.pem"
     chain.write_text(kaas_pki.issue(authority["certificate"], authority["key"], kaas_pki.public_key(key), policy) + key)

@@ -26,7 +26,7 @@ find /etc/cni /opt/cni /run/flannel /var/lib/cni /etc/systemd/system -type f,l 2
 ss -lntuH | awk '{print "listens", $1, $5}' | grep -vE ':(3[0-2][0-9]{3})$' | grep -vE '127\.0\.0\.1:[345][0-9]{4}$' | sort -u
 """
 # Kinds of which the cluster itself makes and removes some all the time, or that it names anew (a Service that comes back).
-PASSING = ("Event", "Lease", "Pod", "EndpointSlice", "ReplicaSet", "ControllerRevision", "PodMetrics", "NodeMetrics", "Endpoints", "IPAddress")
+PASSING = ("Event", "Lease", "Pod", "EndpointSlice", "ReplicaSet", "ControllerRevision", "PodMetrics", "NodeMetrics", "Endpoints", "IPAddress", "ServiceL2Status")
 
 
 def objects(cluster):

@@ -34,6 +34,7 @@ def test_nothing_of_them_is_left(cluster):
         names = [item["metadata"]["name"] for item in cluster.get("namespaces", "-l", "e2e-framework")["items"]]
         if names:
             raise NotYet(f"namespaces {names}")
+        return True
 
     eventually(gone, 120, "the tests' namespaces to be gone")
     assert cluster.highstate(test=True).assert_clean()
