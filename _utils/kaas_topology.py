@@ -297,10 +297,16 @@ def unused(cluster):
     return ["kube-proxy"] if cluster["network"]["proxy"] == "none" else []
 
 
+def purposes(cluster):
+    """Return ``{purpose: row}``: the certificates that the chosen plug-ins add to those of Kubernetes itself."""
+    return {purpose: row for _, _, data in plugins(cluster) for purpose, row in data.get("certificates", {}).items()}
+
+
 def addresses(cluster, node):
     """Return the addresses by which Kubernetes knows a node: IPv4, and IPv6 in a cluster that has such networks."""
     mine = cluster["nodes"][node]
-    return [mine["address"], *([mine["address6"]] if network(cluster)["dual"] and "address6" in mine else [])]
+    dual = len(networks(cluster)["services"]) > 1
+    return [mine["address"], *([mine["address6"]] if dual and "address6" in mine else [])]
 
 
 def topology(cluster):
@@ -314,9 +320,7 @@ def topology(cluster):
         "network": network(cluster),
         "networks": networks(cluster),
         "certificates": cluster["certificates"],
-        "purposes": {
-            purpose: row for _, _, data in plugins(cluster) for purpose, row in data.get("certificates", {}).items()
-        },
+        "purposes": purposes(cluster),
         "unused": unused(cluster),
         "nodes": {
             name: {
@@ -426,7 +430,7 @@ def kubeconfigs(cluster, node):
     roles = set(cluster["nodes"][node]["roles"])
     found = {}
     rows = dict(KUBECONFIGS)
-    for purpose, row in topology(cluster)["purposes"].items():
+    for purpose, row in purposes(cluster).items():
         rows[purpose] = (set(row["roles"]), row["file"], False)
     for user, (holders, certificate, local) in rows.items():
         if not holders & roles or user in unused(cluster):
