@@ -66,3 +66,10 @@ def namespace(cluster, request):
     cluster.kubectl("create", "namespace", name, check=False)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def image(cluster):
+    """The demo's image."""
+    frontend = cluster.get("deployment", "frontend", "--namespace=demo")
+    return frontend["spec"]["template"]["spec"]["containers"][0]["image"]

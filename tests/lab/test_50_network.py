@@ -31,25 +31,23 @@ def pod(namespace, name, node, *containers):
     }  # fmt: skip
 
 
-def wait_ready(cluster, namespace, count):
-    """Wait until `count` pods are ready; return ``{pod name: address}``."""
+def wait_statuses(cluster, namespace, count):
+    """Wait until `count` pods are ready; return ``{pod name: its status}``."""
 
     def ready():
         found = {}
         for item in cluster.pods(namespace):
             conditions = {c["type"]: c["status"] for c in item["status"].get("conditions", [])}
             if conditions.get("Ready") == "True":
-                found[item["metadata"]["name"]] = item["status"]["podIP"]
+                found[item["metadata"]["name"]] = item["status"]
         return found if len(found) == count else None
 
     return eventually(ready, 120, f"{count} pods in namespace {namespace} to be ready", every=0.5)
 
 
-@pytest.fixture(scope="module")
-def image(cluster):
-    """The demo's image."""
-    frontend = cluster.get("deployment", "frontend", "--namespace=demo")
-    return frontend["spec"]["template"]["spec"]["containers"][0]["image"]
+def wait_ready(cluster, namespace, count):
+    """Wait until `count` pods are ready; return ``{pod name: address}``."""
+    return {name: status["podIP"] for name, status in wait_statuses(cluster, namespace, count).items()}
 
 
 @pytest.fixture(scope="module")

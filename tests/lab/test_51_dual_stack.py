@@ -6,7 +6,7 @@ import json
 
 import pytest
 from polling import eventually
-from test_50_network import container, pod
+from test_50_network import container, pod, wait_statuses
 
 CLUSTERS = {"split"}
 
@@ -86,23 +86,8 @@ def service(namespace, name, **spec):
 
 def wait_ready(cluster, namespace, count):
     """Wait until `count` pods are ready; return ``{pod name: [address, ...]}``."""
-
-    def ready():
-        found = {}
-        for item in cluster.pods(namespace):
-            conditions = {c["type"]: c["status"] for c in item["status"].get("conditions", [])}
-            if conditions.get("Ready") == "True":
-                found[item["metadata"]["name"]] = [entry["ip"] for entry in item["status"]["podIPs"]]
-        return found if len(found) == count else None
-
-    return eventually(ready, 120, f"{count} pods in namespace {namespace} to be ready", every=0.5)
-
-
-@pytest.fixture(scope="module")
-def image(cluster):
-    """The demo's image."""
-    frontend = cluster.get("deployment", "frontend", "--namespace=demo")
-    return frontend["spec"]["template"]["spec"]["containers"][0]["image"]
+    statuses = wait_statuses(cluster, namespace, count).items()
+    return {name: [entry["ip"] for entry in status["podIPs"]] for name, status in statuses}
 
 
 @pytest.fixture(scope="module")
